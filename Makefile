@@ -1,0 +1,78 @@
+# Set-up in .venv, step by step; a stamp file for each step makes a second call a matter of no time.
+#
+#   make demo VIDEO=clip.mp4        PYTHON=python3.12 make install        PIP_OPTIONS="..." goes to every pip install
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+PYTEST_OPTIONS ?=
+VIDEO ?=
+
+RUN := .venv/bin/python
+SAMPLE := work_dirs/sample.mp4
+PIP := $(RUN) -m pip --disable-pip-version-check
+# pip's log without what is neither a download nor an error.
+BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
+	-e '/^ *(Using cached|Obtaining|Preparing|Getting|Checking|Attempting|Found existing|Uninstalling|Successfully unin)/d' \
+	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
+INSTALL := $(PIP) install --progress-bar off $(PIP_OPTIONS)
+
+.PHONY: help demo install test lint clean
+
+help:  ## Show this list
+	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "  Options: VIDEO=clip.mp4  PYTHON=python3.12  PIP_OPTIONS=...  PYTEST_OPTIONS='-k video'"
+
+demo: .venv/.core $(if $(VIDEO),,$(SAMPLE))  ## Find the falls in VIDEO, or in a sample clip that is drawn first
+	@echo "== $(RUN) tools/demo.py \"$(or $(VIDEO),$(SAMPLE))\""
+	@$(RUN) tools/demo.py "$(or $(VIDEO),$(SAMPLE))"
+
+install: .venv/.openmmlab  ## Add torch and OpenMMLab, for training
+
+test: .venv/.openmmlab lint  ## Set up everything, check the code, run the tests
+	@echo "== $(RUN) -m pytest $(PYTEST_OPTIONS)"
+	@$(RUN) -m pytest $(PYTEST_OPTIONS)
+
+lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
+	@echo "== ruff and mypy"
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and other results stay
+	rm -rf .venv falldet.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis $(SAMPLE)
+	find falldet tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SAMPLE): $(wildcard falldet/scenes/*.py) | .venv/.core
+	@echo "== drawing the sample clip $@"
+	@mkdir -p $(@D)
+	@$(RUN) -m falldet.scenes sample $@
+
+.venv/.made:
+	@echo "== making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+		|| { echo "falldet needs Python 3.11 or 3.12; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv .venv \
+		|| { echo "$(PYTHON) can't make environments; on Debian: apt install python3-venv" >&2; exit 2; }
+	@touch $@
+
+.venv/.core: .venv/.made requirements-core.txt setup.py
+	@echo "== installing the live side (no torch; about 240 MB to download)"
+	@$(INSTALL) -r requirements-core.txt $(BRIEFLY)
+	@$(INSTALL) --no-deps --no-build-isolation -e . $(BRIEFLY)
+	@touch $@
+
+.venv/.openmmlab: .venv/.core requirements-openmmlab.txt requirements-openmmlab-nodeps.txt
+	@echo "== installing torch and OpenMMLab (about 260 MB to download with a CPU build of torch, several GB with CUDA)"
+	@$(INSTALL) -r requirements-openmmlab.txt $(BRIEFLY)
+	@$(INSTALL) --no-deps -r requirements-openmmlab-nodeps.txt $(BRIEFLY)
+	@touch $@
+
+.venv/.dev: .venv/.core requirements-dev.txt
+	@echo "== installing pytest, hypothesis, ruff and mypy"
+	@$(INSTALL) -r requirements-dev.txt $(BRIEFLY)
+	@touch $@

@@ -1,0 +1,59 @@
+"""The live chain: pose source, tracker, windows, recogniser, fusion, events.
+
+Read as plain literals, never run. Any number can be changed for one run: `--cfg-options events.alert_score=0.7`.
+The classes named beside each group say what every number means.
+"""
+
+# falldet.pose.movenet.MoveNetSettings
+pose = dict(
+    checkpoint="movenet_multipose",
+    input_size=256,
+    min_person_score=0.1,
+    min_joint_score=0.05,
+    threads=0,
+)
+
+# falldet.tracking.TrackerSettings
+tracker = dict(
+    gate_iou=0.1,
+    pose_weight=0.5,
+    square_scale=1.25,
+    birth_frames=3,
+    birth_score=0.15,
+    memory_s=1.5,
+    duplicate_similarity=0.7,
+    velocity_memory_s=0.2,
+)
+
+# falldet.windows.WindowSettings
+windows = dict(
+    length_s=2.0,
+    stride_s=0.25,
+    min_track_s=0.4,
+    linger_s=0.5,
+)
+
+# falldet.recogniser.RecogniserSettings
+recogniser = dict(
+    checkpoint="stgcn_fall",
+    threads=0,
+)
+
+# falldet.fusion.FusionSettings
+fusion = dict(
+    rule="higher_score",
+    delay_s=0.0,
+    patience_s=3.0,
+)
+
+# falldet.events.EventSettings
+events = dict(
+    alert_score=0.6,
+    keep_score=0.3,
+    sure_score=0.95,
+    lying_degree=0.6,
+    upright_degree=0.4,
+    confirm_s=1.0,
+    recover_s=1.0,
+    cool_down_s=5.0,
+)

@@ -1,0 +1,161 @@
+"""One source through the live chain into a folder: annotated video, events, scores and a timeline."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from falldet.cli import stop_on_request
+from falldet.draw import annotate
+from falldet.files import finished_file
+from falldet.pipeline import Pipeline, Seen, Settings
+from falldet.plots import timeline_plot
+from falldet.types import Event, PersonScore
+from falldet.video import VideoWriter, is_stream, probe, read_frames
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the demo writes.
+
+    Attributes:
+        out_dir: folder for the results.
+        video: whether to write the annotated video.
+        skeleton_only: draw on black, so that nobody can be recognised.
+    """
+
+    out_dir: Path
+    video: bool = True
+    skeleton_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What came out: the falls, frames and seconds looked at, and the files written."""
+
+    events: list[Event]
+    frames: int
+    duration_s: float
+    files: list[Path]
+
+
+def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options: DemoOptions) -> DemoResult:
+    """Run `source` through `pipeline` and write the results into `options.out_dir`.
+
+    Ctrl-C ends the run as if the source had ended there, writes the results so far, and is raised again.
+
+    Raises:
+        FalldetError: the source can't be read or the folder can't be written; nothing is left behind then.
+    """
+    info = probe(source)
+    stem = stem_of(source)
+    events: dict[tuple[int, float], Event] = {}
+    history = ScoreHistory()
+    paths = {name: options.out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")}
+    frames, last_s = 0, 0.0
+    with ExitStack() as stack:
+        rows = csv.writer(stack.enter_context(finished_file(paths["scores.csv"])))
+        rows.writerow(("frame", "time_s", "track_id", "fall"))
+        event_file = stack.enter_context(finished_file(paths["events.jsonl"]))
+        writer = None
+        if options.video:
+            paths["video"] = options.out_dir / f"{stem}.mp4"
+            writer = stack.enter_context(VideoWriter(paths["video"], info.fps))
+        canvas = _Canvas(settings.events.alert_score, options.skeleton_only)
+        bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
+        stop = stack.enter_context(stop_on_request())
+        for seen in pipeline.run(takewhile(lambda _: not stop.is_set(), read_frames(source))):
+            for score in seen.record:
+                rows.writerow((score.frame_index, f"{score.time_s:.3f}", score.track_id, f"{score.fall:.4f}"))
+                history.add(score)
+            for event in seen.events:
+                if (event.track_id, event.alert_s) not in events:
+                    bar.write(f"  FALL at {_clock(event.alert_s)}, person #{event.track_id}, score {event.score:.2f}")
+                events[event.track_id, event.alert_s] = event
+            if seen.frame is not None:
+                frames, last_s = seen.frame.index + 1, seen.frame.time_s
+                if writer is not None:
+                    writer.write(canvas.draw(seen), last_s)
+                bar.update()
+        falls = sorted(events.values(), key=lambda event: event.alert_s)
+        event_file.writelines(json.dumps(as_record(event)) + "\n" for event in falls)
+    timeline_plot(paths["timeline.png"], history.curves(), falls, settings.events.alert_score, last_s)
+    if stop.is_set():
+        raise KeyboardInterrupt
+    return DemoResult(falls, frames, last_s, list(paths.values()))
+
+
+def stem_of(source: str | Path) -> str:
+    """Return a file name for the results of a source: a file's stem, or a stream's address without its signs."""
+    if not is_stream(source):
+        return Path(source).stem
+    return "".join(sign if sign.isalnum() else "_" for sign in str(source).split("@")[-1]).strip("_")
+
+
+def as_record(event: Event) -> dict[str, Any]:
+    """Return what events.jsonl says of an event: times in seconds rounded to milliseconds, box in whole pixels."""
+    record = dataclasses.asdict(event)
+    for key in ("start_s", "alert_s", "end_s", "peak_s"):
+        record[key] = None if record[key] is None else round(record[key], 3)
+    record.update(score=round(event.score, 4), state=event.state.value, box=[round(side) for side in event.box])
+    return record
+
+
+class ScoreHistory:
+    """Keeps enough of everybody's scores for a picture, in bounded memory.
+
+    Each person's highest score in every time bin is kept; when there are too many bins, their width doubles.
+    """
+
+    def __init__(self, max_points: int = 20_000, bin_s: float = 0.05) -> None:
+        self._max_points, self._bin_s = max_points, bin_s
+        self._bins: dict[tuple[int, int], float] = {}
+
+    def add(self, score: PersonScore) -> None:
+        """Take one fused score."""
+        self._keep((score.track_id, math.floor(score.time_s / self._bin_s)), score.fall)
+        if len(self._bins) > self._max_points:
+            self._bin_s *= 2
+            narrow, self._bins = self._bins, {}
+            for (track_id, index), fall in narrow.items():
+                self._keep((track_id, index // 2), fall)
+
+    def curves(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Return times in seconds (T,) and scores (T,) by track id."""
+        points: dict[int, list[tuple[float, float]]] = {}
+        for (track_id, index), fall in sorted(self._bins.items()):
+            points.setdefault(track_id, []).append(((index + 0.5) * self._bin_s, fall))
+        return {i: (np.array([t for t, _ in line]), np.array([f for _, f in line])) for i, line in points.items()}
+
+    def _keep(self, key: tuple[int, int], fall: float) -> None:
+        self._bins[key] = max(fall, self._bins.get(key, 0.0))
+
+
+class _Canvas:
+    """Draws what is known at each frame; remembers only the latest score of the people in sight."""
+
+    def __init__(self, alert_score: float, skeleton_only: bool) -> None:
+        self._alert_score, self._skeleton_only = alert_score, skeleton_only
+        self._falls: dict[int, float] = {}
+
+    def draw(self, seen: Seen) -> np.ndarray:
+        assert seen.frame is not None  # noqa: S101
+        latest = {score.track_id: score.fall for score in seen.scores}
+        here = {int(track_id) for track_id in seen.people.track_ids}
+        self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
+        image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
+        return annotate(image, seen.people, self._falls, seen.current, self._alert_score)
+
+
+def _clock(time_s: float) -> str:
+    return f"{int(time_s // 60)}:{time_s % 60:04.1f}"

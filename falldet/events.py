@@ -1,0 +1,190 @@
+"""Turns fused scores into fall events: one alert per fall, with onset, peak, end and state.
+
+A person whose score reaches `alert_score` is a candidate. The candidate becomes an alert when the person is seen lying
+soon after, or at once where the score leaves no doubt; a candidate who gets up or walks on is dropped. One fall gives
+one alert, also when the tracker loses the person in the fall and finds them again under another number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from falldet.geometry import box_iou, square_boxes
+from falldet.posture import lying_degree
+from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
+
+
+@dataclass(frozen=True, slots=True)
+class EventSettings:
+    """Numbers of the event rule; scores and degrees in [0, 1], times in seconds.
+
+    Attributes:
+        alert_score: a score from here on makes a candidate.
+        keep_score: a score below ends the going down; it also marks the onset.
+        sure_score: a candidate with such a score needs no confirmation.
+        lying_degree: posture from which a person counts as lying (`falldet.posture`).
+        upright_degree: posture up to which a person counts as on their feet again.
+        confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed.
+        recover_s: how long a fallen person must be upright to count as recovered.
+        cool_down_s: no second alert for the same person or the same place within this time.
+    """
+
+    alert_score: float = 0.6
+    keep_score: float = 0.3
+    sure_score: float = 0.95
+    lying_degree: float = 0.6
+    upright_degree: float = 0.4
+    confirm_s: float = 1.0
+    recover_s: float = 1.0
+    cool_down_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the thresholds are out of order."""
+        if not 0 <= self.keep_score <= self.alert_score <= self.sure_score:
+            raise ValueError("keep_score <= alert_score <= sure_score must hold")
+        if self.upright_degree > self.lying_degree:
+            raise ValueError("upright_degree must not exceed lying_degree")
+
+
+@dataclass(slots=True)
+class _Person:
+    seen_s: float
+    box: np.ndarray
+    lying: float
+    upright_since_s: float | None = None
+    onset_s: float | None = None
+    candidate_s: float | None = None
+    peak: PersonScore | None = None
+    event: Event | None = None
+
+
+class EventDecoder:
+    """Follows everybody's score and posture and hands out events when they begin, change state and end."""
+
+    def __init__(self, settings: EventSettings | None = None) -> None:
+        self.settings = settings or EventSettings()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._people: dict[int, _Person] = {}
+        self._places: dict[int, tuple[float, np.ndarray]] = {}  # track id -> when and where last seen fallen
+
+    @property
+    def current(self) -> dict[int, Event]:
+        """The events that are on, by track id."""
+        return {track_id: person.event for track_id, person in self._people.items() if person.event}
+
+    def push(self, scores: list[PersonScore], people: People, time_s: float) -> list[Event]:
+        """Take the scores that have just been settled and the people of the frame at `time_s`.
+
+        Returns:
+            The events that began or changed, each as it is now.
+        """
+        self._look(people, time_s)
+        for score in scores:
+            if score.track_id in self._people:
+                self._score(self._people[score.track_id], score)
+        changed = []
+        for track_id, person in list(self._people.items()):
+            before = person.event
+            if person.event is None:
+                self._decide(track_id, person, time_s)
+            else:
+                self._follow(person, time_s)
+                self._places[track_id] = (person.seen_s, person.box)
+            if person.event is not before and person.event is not None:
+                changed.append(person.event)
+            if person.event is not None and person.event.state is EventState.RECOVERED:
+                person.event = None
+            elif person.event is None and time_s - person.seen_s > self.settings.cool_down_s:
+                del self._people[track_id]
+        self._places = {i: p for i, p in self._places.items() if time_s - p[0] <= self.settings.cool_down_s}
+        return changed
+
+    def flush(self, scores: list[PersonScore], time_s: float) -> list[Event]:
+        """Take the last scores, decide every open candidate, return new events, and forget everything.
+
+        Falls from which nobody was seen to recover keep `end_s` None.
+        """
+        for score in scores:
+            if score.track_id in self._people:
+                self._score(self._people[score.track_id], score)
+        began: list[Event] = []
+        for track_id, person in self._people.items():
+            if person.event is None and person.candidate_s is not None:
+                self._decide(track_id, person, time_s, closing=True)
+                if person.event is not None:
+                    began.append(person.event)
+        self.reset()
+        return began
+
+    def _look(self, people: People, time_s: float) -> None:
+        degrees = lying_degree(people.keypoints, people.scores)
+        for row in np.flatnonzero(people.track_ids != NO_TRACK):
+            track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(degrees[row])
+            person = self._people.setdefault(track_id, _Person(time_s, box, lying))
+            person.seen_s, person.box, person.lying = time_s, box, lying
+            if lying > self.settings.upright_degree:
+                person.upright_since_s = None
+            elif person.upright_since_s is None:
+                person.upright_since_s = time_s
+
+    def _score(self, person: _Person, score: PersonScore) -> None:
+        if score.fall < self.settings.keep_score:
+            person.onset_s = None
+            if person.candidate_s is None:
+                person.peak = None
+            return
+        if person.onset_s is None:
+            person.onset_s = score.time_s
+        if person.peak is None or score.fall > person.peak.fall:
+            person.peak = score
+        if score.fall >= self.settings.alert_score and person.candidate_s is None and person.event is None:
+            person.candidate_s = person.onset_s
+
+    def _decide(self, track_id: int, person: _Person, time_s: float, closing: bool = False) -> None:
+        """Turn a candidate into an event, drop it, or let it wait."""
+        if person.candidate_s is None or person.peak is None:
+            return
+        settings = self.settings
+        waited = closing or time_s - person.peak.time_s > settings.confirm_s
+        lying = person.lying >= settings.lying_degree
+        unseen = time_s - person.seen_s > settings.confirm_s / 2
+        if lying or person.peak.fall >= settings.sure_score or (waited and unseen):
+            if not self._is_known(person):
+                person.event = Event(
+                    track_id,
+                    person.candidate_s,
+                    time_s,
+                    None,
+                    person.peak.time_s,
+                    person.peak.fall,
+                    EventState.FALLING,
+                    tuple(float(side) for side in person.box),
+                )
+                self._places[track_id] = (time_s, person.box)
+            person.candidate_s = None
+        elif waited:
+            person.candidate_s = person.peak = None
+
+    def _is_known(self, person: _Person) -> bool:
+        """Whether this fall was already reported, under this or another number."""
+        square = square_boxes(person.box[None])
+        return any(box_iou(square, square_boxes(box[None]))[0, 0] > 0 for _, box in self._places.values())
+
+    def _follow(self, person: _Person, time_s: float) -> None:
+        event = person.event
+        assert event is not None  # noqa: S101
+        if person.peak is not None and person.peak.fall > event.score:
+            event = replace(event, score=person.peak.fall, peak_s=person.peak.time_s)
+        if event.state is EventState.FALLING and person.onset_s is None:
+            event = replace(event, state=EventState.FALLEN)
+        upright_s = person.upright_since_s
+        if upright_s is not None and time_s - upright_s >= self.settings.recover_s:
+            event = replace(event, state=EventState.RECOVERED, end_s=upright_s)
+            person.peak = None
+        if event != person.event:
+            person.event = event

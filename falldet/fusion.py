@@ -1,0 +1,119 @@
+"""Fuses the scores of overlapping windows into one score per person and frame.
+
+The reference project's rule is the default: where windows overlap, the prediction with the higher score wins.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from falldet.types import NO_TRACK, PersonScore, WindowScore
+
+Rule = Literal["higher_score", "mean", "noisy_or"]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How windows are fused.
+
+    Attributes:
+        rule: "higher_score", "mean" or "noisy_or" (1 - product of (1 - score)).
+        delay_s: how long a frame waits for further windows that cover it. 0 gives a score as soon as the first
+            window does, which is what alerts need; a whole window's length gives the final one.
+        patience_s: how long a frame that no window covers is kept; longer than the delay.
+    """
+
+    rule: Rule = "higher_score"
+    delay_s: float = 0.0
+    patience_s: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the delay is negative or longer than the patience."""
+        if not 0 <= self.delay_s <= self.patience_s:
+            raise ValueError(f"delay_s = {self.delay_s} must lie between 0 and patience_s = {self.patience_s}")
+
+
+@dataclass(slots=True)
+class _Track:
+    frames: deque[tuple[int, float]] = field(default_factory=deque)  # (index, time_s), not settled yet
+    windows: deque[WindowScore] = field(default_factory=deque)
+
+
+class Fuser:
+    """Takes frames and window scores in time order, gives back each frame's fused score once, in order.
+
+    A frame is settled when it has waited `delay_s` and at least one window covers it; one that no window has covered
+    for `patience_s` (somebody glimpsed too briefly to be scored) never gets a score. So memory is bounded.
+    """
+
+    def __init__(self, settings: FusionSettings | None = None) -> None:
+        self.settings = settings or FusionSettings()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._tracks: dict[int, _Track] = {}
+
+    def push(
+        self, frame_index: int, time_s: float, track_ids: Iterable[int], window_scores: Iterable[WindowScore]
+    ) -> list[PersonScore]:
+        """Take one frame, who is in it and the windows that have just been scored; return what is now settled.
+
+        Args:
+            frame_index: number of the frame.
+            time_s: its time.
+            track_ids: the people in it.
+            window_scores: scores of the windows that stop at or before this frame's time.
+        """
+        self._add(window_scores)
+        settled = self._settle_all(time_s)
+        for track_id in track_ids:
+            if track_id != NO_TRACK:
+                self._tracks.setdefault(int(track_id), _Track()).frames.append((frame_index, time_s))
+        return settled
+
+    def flush(self, window_scores: Iterable[WindowScore] = ()) -> list[PersonScore]:
+        """Take the last windows, return every score that was still waiting, and forget everything."""
+        self._add(window_scores)
+        settled = self._settle_all(np.inf)
+        self.reset()
+        return settled
+
+    def _add(self, window_scores: Iterable[WindowScore]) -> None:
+        for score in window_scores:
+            self._tracks.setdefault(score.track_id, _Track()).windows.append(score)
+
+    def _settle_all(self, time_s: float) -> list[PersonScore]:
+        settled: list[PersonScore] = []
+        for track_id, track in list(self._tracks.items()):
+            settled += self._settle(track_id, track, time_s)
+            oldest_s = track.frames[0][1] if track.frames else time_s
+            while track.windows and track.windows[0].stop_s <= oldest_s:
+                track.windows.popleft()
+            if not track.frames and not track.windows:
+                del self._tracks[track_id]
+        return settled
+
+    def _settle(self, track_id: int, track: _Track, time_s: float) -> list[PersonScore]:
+        settled = []
+        while track.frames and track.frames[0][1] <= time_s - self.settings.delay_s:
+            index, frame_s = track.frames[0]
+            covering = [w.fall for w in track.windows if w.start_s <= frame_s < w.stop_s]
+            if covering:
+                settled.append(PersonScore(track_id, index, frame_s, self._fuse(covering)))
+            elif time_s - frame_s <= self.settings.patience_s:
+                break
+            track.frames.popleft()
+        return settled
+
+    def _fuse(self, falls: list[float]) -> float:
+        if self.settings.rule == "higher_score":
+            return max(falls)
+        if self.settings.rule == "mean":
+            return float(np.mean(falls))
+        return float(1 - np.prod(1 - np.asarray(falls)))

@@ -1,0 +1,67 @@
+"""Boxes and poses compared: area, expansion, intersection over union, object keypoint similarity. numpy only."""
+
+import numpy as np
+
+from falldet.skeleton import OKS_SIGMAS
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas (N,) of boxes (N, 4) x0 y0 x1 y1; a turned-over box has area 0."""
+    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+
+
+def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4), 0 where both are empty."""
+    top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])  # (N, M, 2)
+    bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
+    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    union = box_area(boxes_a)[:, None] + box_area(boxes_b)[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def square_boxes(boxes: np.ndarray, scale: float = 1.25) -> np.ndarray:
+    """Return boxes (N, 4) grown to squares around their centres, side = longer side x `scale`.
+
+    Such a square hardly changes when a person goes from standing to lying.
+    """
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) * (scale / 2)
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def keypoint_boxes(keypoints: np.ndarray, scores: np.ndarray, min_score: float = 0.0) -> np.ndarray:
+    """Return the tight boxes (N, 4) around the joints of keypoints (N, K, 2) whose scores (N, K) exceed `min_score`.
+
+    A person without such a joint gets the box 0 0 0 0.
+    """
+    seen = (scores > min_score)[..., None]
+    low = np.where(seen, keypoints, np.inf).min(axis=1)
+    high = np.where(seen, keypoints, -np.inf).max(axis=1)
+    boxes = np.concatenate([low, high], axis=1)
+    return np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
+
+
+def object_keypoint_similarity(
+    keypoints_a: np.ndarray,
+    keypoints_b: np.ndarray,
+    weights: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray = OKS_SIGMAS,
+) -> np.ndarray:
+    """Return the similarity (N, M) of poses (N, K, 2) and (M, K, 2), in [0, 1].
+
+    Args:
+        keypoints_a: (N, K, 2) pixels.
+        keypoints_b: (M, K, 2) pixels.
+        weights: (N, M, K), how much each joint counts for a pair; a pair without weight has similarity 0.
+        areas: (N,) square pixels, the size of the people of `keypoints_a`.
+        sigmas: (K,) spread of each joint relative to the person's size.
+
+    Source: COCO keypoint evaluation, exp(-d^2 / (2 s^2 k^2)) with k = 2 sigma, averaged over joints.
+    """
+    squared = np.sum((keypoints_a[:, None] - keypoints_b[None]) ** 2, axis=3)  # (N, M, K)
+    spread = 2 * np.maximum(areas, 1.0)[:, None, None] * (2 * sigmas) ** 2
+    similarity = np.exp(-squared / spread)
+    total = weights.sum(axis=2)
+    weighted = (similarity * weights).sum(axis=2)
+    return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)

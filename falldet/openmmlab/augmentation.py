@@ -1,0 +1,76 @@
+"""Training-time disturbances of a skeleton, in pixels, before it is normalised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+
+@TRANSFORMS.register_module()
+class DisturbSkeleton(BaseTransform):
+    """Turn, stretch, shake and thin out a skeleton, as other cameras and worse pose estimates would.
+
+    Randomness comes from numpy's global generator, which MMEngine seeds.
+
+    Required keys: keypoint (M, T, V, 2) pixels, keypoint_score (M, T, V).
+    Modified keys: keypoint, keypoint_score.
+
+    Args:
+        tilt_degrees: the whole window is turned by up to this angle (a camera that is not level).
+        stretch: width over height changes by up to this factor either way (a camera that looks down).
+        jitter: standard deviation of noise on each joint in each frame, relative to the person's size.
+        drop_joint: share of joint observations that go missing, one by one.
+        drop_limb: probability that one joint is missing throughout.
+        drop_frames: probability that up to a third of the frames freeze (the person was lost for a while).
+    """
+
+    def __init__(
+        self,
+        tilt_degrees: float = 10.0,
+        stretch: float = 1.25,
+        jitter: float = 0.01,
+        drop_joint: float = 0.05,
+        drop_limb: float = 0.2,
+        drop_frames: float = 0.2,
+    ) -> None:
+        """Keep the numbers."""
+        self.tilt_degrees, self.stretch, self.jitter = tilt_degrees, stretch, jitter
+        self.drop_joint, self.drop_limb, self.drop_frames = drop_joint, drop_limb, drop_frames
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace keypoints and scores by disturbed copies; missing joints stay at (0, 0)."""
+        random = np.random
+        keypoints, scores = results["keypoint"].copy(), results["keypoint_score"].copy()
+        seen = scores > 0
+        if not seen.any():
+            return results
+        low, high = keypoints[seen].min(axis=0), keypoints[seen].max(axis=0)
+        size = float((high - low).max())
+        keypoints = (keypoints - (low + high) / 2) @ self._turn(random).T + (low + high) / 2
+        keypoints = keypoints + random.normal(0, self.jitter * size, keypoints.shape)
+        scores[random.random(scores.shape) < self.drop_joint] = 0
+        if random.random() < self.drop_limb:
+            scores[:, :, random.randint(scores.shape[2])] = 0
+        if random.random() < self.drop_frames:
+            keypoints, scores = self._freeze(random, keypoints, scores)
+        results["keypoint"] = np.where(scores[..., None] > 0, keypoints, 0).astype(np.float32)
+        results["keypoint_score"] = scores
+        return results
+
+    def _turn(self, random: Any) -> np.ndarray:
+        angle = np.deg2rad(random.uniform(-self.tilt_degrees, self.tilt_degrees))
+        wider = np.exp(random.uniform(-1, 1) * np.log(self.stretch) / 2)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return turn @ np.diag([wider, 1 / wider])
+
+    @staticmethod
+    def _freeze(random: Any, keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frames = keypoints.shape[1]
+        length = random.randint(1, frames // 3 + 1)
+        start = random.randint(frames - length + 1)
+        source = np.arange(frames)
+        source[start : start + length] = start
+        return keypoints[:, source], scores[:, source]

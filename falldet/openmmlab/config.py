@@ -1,0 +1,113 @@
+"""Run configs: read with overrides, and found again beside a checkpoint."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from falldet.errors import FalldetError
+from falldet.settings import read_settings, unknown_key
+
+SPLITS = ("train", "val", "test")
+_OWN_IMPORTS = ["falldet.openmmlab"]
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = (), ann_file: str | None = None) -> Config:
+    """Return an MMEngine config.
+
+    Args:
+        path: a config file. It is Python code and runs: name only files you trust.
+        overrides: `key.sub=value` strings; an element of a list is named by its number.
+        ann_file: an annotation file that replaces the config's in all three data loaders.
+
+    Raises:
+        FalldetError: the file is missing or broken, or an override names an unknown key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FalldetError(f"no config {path}; name an existing one, such as configs/stgcn_fall.py")
+    try:
+        config = Config.fromfile(path)
+    except (SyntaxError, NameError, KeyError, OSError, ValueError) as error:
+        raise FalldetError(f"{path} is not a config that can be read: {error}") from None
+    changes = dict(_parse(config, override) for override in overrides)
+    config.merge_from_dict(changes)
+    if ann_file is not None:
+        config.ann_file = ann_file
+        for split in SPLITS:
+            config[f"{split}_dataloader"].dataset.ann_file = ann_file
+    return config
+
+
+def config_beside(checkpoint: str | Path) -> Path:
+    """Return the config that a training run left beside its checkpoint, once it is known to run no code.
+
+    A run's own dump holds nothing but literals, and its types are names in OpenMMLab's registries. A file that holds
+    anything else is refused: checkpoints travel with their folder, and nobody has looked at what lies in it.
+
+    Args:
+        checkpoint: a .pth file in a work dir.
+
+    Raises:
+        FalldetError: there is no config or more than one, or the one there is could run code.
+    """
+    folder = Path(checkpoint).parent
+    found = sorted(folder.glob("*.py"))
+    if len(found) != 1:
+        what = f"{len(found)} configs ({', '.join(path.name for path in found)})" if found else "no config"
+        raise FalldetError(
+            f"{what} beside {checkpoint}; export it with `python tools/export.py CONFIG {checkpoint}`, which names one"
+        )
+    content = read_settings(found[0])
+    imports = (content.get("custom_imports") or {}).get("imports", [])
+    dotted = [name for name in _types(content) if "." in name]
+    if "_base_" in content or [name for name in imports if name not in _OWN_IMPORTS] or dotted:
+        raise FalldetError(
+            f"{found[0]} can run code (a base file, an import or a dotted type); look at it, then use tools/export.py"
+        )
+    return found[0]
+
+
+def _types(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        own = [str(value["type"])] if "type" in value else []
+        return own + [name for inner in value.values() for name in _types(inner)]
+    if isinstance(value, list | tuple):
+        return [name for inner in value for name in _types(inner)]
+    return []
+
+
+def _parse(config: Config, override: str) -> tuple[str, Any]:
+    """Return the key and the value of an override, after a look whether the config has a place for it."""
+    name, equals, text = override.partition("=")
+    if not equals:
+        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
+    if name == "ann_file":
+        raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
+    *groups, last = name.split(".")
+    target: Any = config
+    for group in groups:
+        inner = _member(target, group)
+        if not isinstance(inner, Mapping | list):
+            raise FalldetError(unknown_key(name, group, _names(target)))
+        target = inner
+    if (not groups or isinstance(target, list)) and _member(target, last) is None and last not in _names(target):
+        raise FalldetError(unknown_key(name, last, _names(target)))
+    try:
+        return name, ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return name, text
+
+
+def _member(target: Any, name: str) -> Any:
+    if isinstance(target, list):
+        return target[int(name)] if name.isdigit() and int(name) < len(target) else None
+    return target.get(name)
+
+
+def _names(target: Any) -> list[str]:
+    return [str(i) for i in range(len(target))] if isinstance(target, list) else [str(key) for key in target]

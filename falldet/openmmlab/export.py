@@ -1,0 +1,144 @@
+"""The trained recogniser as one ONNX file that says itself how its input is prepared."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+import falldet
+from falldet.errors import FalldetError
+from falldet.openmmlab.config import SPLITS, config_beside, load_config
+from falldet.openmmlab.model import build_recogniser, innermost_dataset, steps
+from falldet.openmmlab.training import quiet_libraries
+from falldet.skeleton import JOINT_COUNT
+
+__all__ = ["config_beside", "export_recogniser"]
+
+OPSET = 17
+TOLERANCE = 1e-4
+"""Largest difference between the exported and the trained network's fall probability."""
+
+
+def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path) -> Path:
+    """Write the recogniser as `onnx_path` and its bare weights beside it as .pth; return the ONNX file.
+
+    The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalised x, y and the joint's score, to `fall` (N,), the
+    probability of a fall. Its metadata has `falldet.normalise` ("image" or "person"), `falldet.frames` (T),
+    `falldet.window_s` (seconds, or empty where whole clips were trained on), `falldet.config` and `falldet.version`.
+
+    The file gets its name only after OpenVINO, which will run it, has given the network's own answers.
+
+    Args:
+        config_path: the run's config; `config_beside` finds the one in a work dir.
+        checkpoint_path: a training checkpoint or a bare state dict.
+        onnx_path: the .onnx file to write.
+
+    Raises:
+        FalldetError: a file is missing, config and checkpoint don't fit, or the answers differ by more than 1e-4.
+    """
+    quiet_libraries()
+    config = load_config(config_path)
+    metadata = {**_preparation(config), "config": Path(config_path).name, "version": falldet.__version__}
+    network = _FallProbability(build_recogniser(config, checkpoint_path)).eval()
+    target = Path(onnx_path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    example = _example(int(metadata["frames"]))
+    model = _to_onnx(network, example)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=f"falldet.{key}", value=value)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    _check_parity(network, content, example)
+    _write(target, content)
+    weights = target.with_suffix(".pth")
+    if weights.resolve() != Path(checkpoint_path).resolve():
+        buffer = io.BytesIO()
+        torch.save(network.recogniser.state_dict(), buffer)
+        _write(weights, buffer.getvalue())
+    return target
+
+
+class _FallProbability(nn.Module):
+    """The recogniser with the softmax inside, and the fall's column alone."""
+
+    def __init__(self, recogniser: nn.Module) -> None:
+        super().__init__()
+        self.recogniser = recogniser
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3)."""
+        scores = self.recogniser.cls_head(self.recogniser.backbone(keypoints))  # (N, 2)
+        return scores.softmax(dim=1)[:, 1]
+
+
+def _preparation(config: Config) -> dict[str, str]:
+    """Return normalisation, frames and window length, after a look whether all splits agree on them."""
+    found = set()
+    for split in SPLITS:
+        window = innermost_dataset(config, split).get("window")
+        mode = [step.get("mode", "image") for step in steps(config, split, "NormaliseSkeleton")]
+        found.add((tuple(mode), "" if window is None else f"{float(window['length_s']):g}"))
+    frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleUniformMidpoints")}
+    if len(found) != 1 or len(frames) != 1 or len(next(iter(found))[0]) != 1:
+        raise FalldetError(
+            f"the splits of {config.filename} prepare their input differently ({sorted(found)}); give all of them one "
+            "NormaliseSkeleton mode and one window"
+        )
+    (mode,), window_s = found.pop()
+    return {"normalise": mode, "frames": str(frames.pop()), "window_s": window_s}
+
+
+def _example(frames: int) -> Tensor:
+    """Return three people (3, 1, frames, V, 3) in normalised coordinates, some joints missing."""
+    generator = np.random.default_rng(0)
+    keypoints = generator.uniform(-1, 1, (3, 1, frames, JOINT_COUNT, 3))
+    keypoints[..., 2] = np.abs(keypoints[..., 2])
+    keypoints[generator.random(keypoints.shape[:-1]) < 0.1] = 0
+    return torch.from_numpy(keypoints.astype(np.float32))
+
+
+def _to_onnx(network: nn.Module, example: Tensor) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's notes on shapes that are constant here
+        torch.onnx.export(
+            network,
+            (example,),
+            buffer,
+            dynamo=False,  # the newer exporter needs one more package
+            opset_version=OPSET,
+            input_names=["keypoints"],
+            output_names=["fall"],
+            dynamic_axes={"keypoints": {0: "people"}, "fall": {0: "people"}},
+        )
+    return onnx.load_model_from_string(buffer.getvalue())
+
+
+def _check_parity(network: nn.Module, content: bytes, example: Tensor) -> None:
+    core = openvino.Core()
+    model = core.read_model(content)
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    for people in (len(example), 1):
+        with torch.no_grad():
+            expected = network(example[:people]).numpy()
+        difference = float(np.abs(compiled([example[:people].numpy()])[0] - expected).max())
+        if not difference <= TOLERANCE:
+            raise FalldetError(
+                f"the exported network differs from the trained one by {difference:.2g} on {people} people "
+                f"(allowed: {TOLERANCE:g}); nothing was written"
+            )
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)

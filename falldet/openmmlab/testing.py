@@ -1,0 +1,102 @@
+"""A trained recogniser measured on one split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from falldet.errors import FalldetError
+from falldet.openmmlab.config import SPLITS, load_config
+from falldet.openmmlab.hooks import versions
+from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
+from falldet.openmmlab.model import build_recogniser, innermost_dataset
+from falldet.openmmlab.training import quiet_libraries
+from falldet.plots import confusion_matrix_plot, precision_recall_plot
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a test found: the report, the number of samples and the folder with the pictures."""
+
+    report: Report
+    samples: int
+    folder: Path
+
+
+def evaluate_checkpoint(
+    config_path: str | Path,
+    checkpoint: str | Path,
+    split: str = "test",
+    out_dir: str | Path | None = None,
+    ann_file: str | None = None,
+) -> Result:
+    """Score every sample of a split and write confusion_matrix.png, pr_curve.png, scores.npz and metrics.json.
+
+    Args:
+        config_path: the run's config.
+        checkpoint: its weights.
+        split: "train", "val" or "test"; always prepared without augmentation.
+        out_dir: where the files go; None means `test_<split>` beside the checkpoint.
+        ann_file: replaces the config's annotation file.
+
+    Raises:
+        FalldetError: a file is missing or the split is unknown.
+    """
+    if split not in SPLITS:
+        raise FalldetError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
+    quiet_libraries()
+    config = load_config(config_path, ann_file=ann_file)
+    innermost_dataset(config, "test")["split"] = split
+    metric = _score(config, checkpoint)
+    report = metric.report
+    folder = Path(out_dir) if out_dir else Path(checkpoint).parent / f"test_{split}"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{Path(checkpoint).name} on {split}"
+    confusion_matrix_plot(
+        folder / "confusion_matrix.png", tp=report.tp, fp=report.fp, tn=report.tn, fn=report.fn, title=name
+    )
+    precision_recall_plot(folder / "pr_curve.png", metric.labels, metric.fall, metric.threshold, title=name)
+    metric.save_scores(folder / "scores.npz")
+    write_json(
+        folder / "metrics.json",
+        {
+            "config": Path(config_path).name,
+            "checkpoint": Path(checkpoint).name,
+            "split": split,
+            "samples": len(metric.labels),
+            "threshold": metric.threshold,
+            **asdict(report),
+            "versions": versions(),
+        },
+    )
+    return Result(report, len(metric.labels), folder)
+
+
+def table(report: Report) -> str:
+    """Return the report as lines for a terminal: a ratio, its value and the counts it is made of."""
+    tp, fp, tn, fn = report.tp, report.fp, report.tn, report.fn
+    parts = {
+        "accuracy": f"{tp + tn} of {tp + fp + tn + fn} right",
+        "sensitivity": f"{tp} of {tp + fn} falls found",
+        "specificity": f"{tn} of {tn + fp} others left alone",
+        "precision": f"{tp} of {tp + fp} alarms true",
+    }
+    values = {name: "undefined" if getattr(report, name) is None else f"{getattr(report, name):.4f}" for name in RATIOS}
+    return "\n".join(f"{name:<12} {values[name]:>9}  {parts.get(name, '')}".rstrip() for name in RATIOS)
+
+
+def _score(config: Config, checkpoint: str | Path) -> FallMetric:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_recogniser(config, checkpoint).to(device)
+    metric = FallMetric(**{key: value for key, value in config.test_evaluator.items() if key != "type"})
+    with DefaultScope.overwrite_default_scope("mmaction"), torch.no_grad():
+        loader = Runner.build_dataloader(config.test_dataloader)
+        for batch in loader:
+            metric.process(batch, [sample.to_dict() for sample in model.test_step(batch)])
+        metric.evaluate(size=len(loader.dataset))
+    return metric

@@ -1,0 +1,70 @@
+"""Pipeline steps of our own: deterministic frame sampling and the recogniser's normalisation.
+
+The arithmetic lives in `falldet.recogniser`, which the live side calls too, so training and runtime can't drift apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from falldet.errors import FalldetError
+from falldet.recogniser import Normalisation, normalise, uniform_indices
+
+MODES = get_args(Normalisation)
+
+
+@TRANSFORMS.register_module()
+class SampleUniformMidpoints(BaseTransform):
+    """Take the middle frame of each of `clip_len` equal parts of the clip; no randomness.
+
+    A clip shorter than `clip_len` repeats neighbouring frames, it never starts over.
+
+    Required keys: total_frames.
+    Added keys: frame_inds (clip_len,) int32, clip_len, frame_interval, num_clips.
+
+    Args:
+        clip_len: number of frames to take.
+    """
+
+    def __init__(self, clip_len: int = 48) -> None:
+        """Set the number of frames."""
+        self.clip_len = clip_len
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the indices of the chosen frames."""
+        indices = uniform_indices(results["total_frames"], self.clip_len)
+        results["frame_inds"] = (indices + results.get("start_index", 0)).astype(np.int32)
+        results.update(clip_len=self.clip_len, frame_interval=None, num_clips=1)
+        return results
+
+
+@TRANSFORMS.register_module()
+class NormaliseSkeleton(BaseTransform):
+    """Turn pixels into the recogniser's coordinates; missing joints become exactly (0, 0).
+
+    Comes after every step that works in pixels (flip, crop) and takes the image size those steps left.
+
+    Required keys: keypoint (M, T, V, 2) pixels, keypoint_score (M, T, V), img_shape (h, w).
+    Modified keys: keypoint.
+
+    Args:
+        mode: "image" maps the image to [-1, 1] in both directions, as MMAction2's PreNormalize2D; "person" centres and
+            scales on the person.
+    """
+
+    def __init__(self, mode: Normalisation = "image") -> None:
+        """Check the mode."""
+        if mode not in MODES:
+            raise FalldetError(f"NormaliseSkeleton.mode = {mode!r} is unknown; use one of {', '.join(MODES)}")
+        self.mode = mode
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace the keypoints by normalised ones."""
+        results["keypoint"] = normalise(
+            results["keypoint"], results["keypoint_score"], tuple(results["img_shape"]), self.mode
+        )
+        return results

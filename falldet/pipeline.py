@@ -1,0 +1,147 @@
+"""The stages joined: frames in, and for every frame the people, their scores and the fall events out."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from falldet.errors import FalldetError
+from falldet.events import EventDecoder, EventSettings
+from falldet.fusion import Fuser, FusionSettings
+from falldet.pose.movenet import MoveNet, MoveNetSettings
+from falldet.pose.sequence import PoseCache
+from falldet.recogniser import Recogniser, RecogniserSettings
+from falldet.settings import build, unknown_key
+from falldet.tracking import PoseTracker, TrackerSettings
+from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
+from falldet.windows import Windower, WindowSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything configs/demo.py may say, one group per stage."""
+
+    pose: MoveNetSettings = field(default_factory=MoveNetSettings)
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    recogniser: RecogniserSettings = field(default_factory=RecogniserSettings)
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+
+    @classmethod
+    def from_groups(cls, groups: Mapping[str, Any]) -> Settings:
+        """Return the settings of a settings file's groups; raises FalldetError at an unknown group or key."""
+        kinds = typing.get_type_hints(cls)
+        for name, values in groups.items():
+            if name not in kinds:
+                raise FalldetError(unknown_key(name, name, kinds))
+            if not isinstance(values, dict):
+                raise FalldetError(f"setting {name} must be a group, {name} = dict(...), got {values!r}")
+        return cls(**{name: build(kinds[name], values, name) for name, values in groups.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known when a frame has been looked at.
+
+    Attributes:
+        frame: the frame itself; None where only poses were given, and in the closing result after the last frame.
+        people: everybody in it, with track ids.
+        scores: live fused scores that were settled now.
+        record: final fused scores (all windows that cover a frame) that were settled now.
+        events: events that began or changed now.
+        current: events that are on now, by track id.
+    """
+
+    frame: Frame | None
+    people: People
+    scores: list[PersonScore]
+    record: list[PersonScore]
+    events: list[Event]
+    current: Mapping[int, Event]
+
+
+def pose_cache(folder: Path, settings: Settings, device: str = "CPU") -> PoseCache:
+    """Return the cache of poses made with these settings; the model is loaded only when a video is new."""
+    return PoseCache(folder, lambda: MoveNet(settings.pose, device), repr(replace(settings.pose, threads=0)))
+
+
+class Pipeline:
+    """Runs the whole chain over frames, with bounded memory.
+
+    Args:
+        settings: numbers of all stages.
+        recognise: windows in, scores out; the exported recogniser if not given.
+        pose_source: image in, people out; the embedded MoveNet if not given.
+        device: OpenVINO device of the models made here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        recognise: Callable[[list[Window]], list[WindowScore]] | None = None,
+        pose_source: PoseSource | None = None,
+        device: str = "CPU",
+    ) -> None:
+        self.pose_source = pose_source or MoveNet(settings.pose, device)
+        self.recognise = recognise or Recogniser(settings.recogniser, device)
+        self.tracker = PoseTracker(settings.tracker)
+        self.windower = Windower(settings.windows)
+        self.fuser = Fuser(settings.fusion)
+        whole_s = settings.windows.length_s
+        self.recorder = Fuser(
+            replace(settings.fusion, delay_s=whole_s, patience_s=max(whole_s, settings.fusion.patience_s))
+        )
+        self.decoder = EventDecoder(settings.events)
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[Seen]:
+        """Yield what is known after each frame, then once more, with frame None, what was still waiting at the end."""
+        last_s = 0.0
+        for frame in frames:
+            yield self.look(frame)
+            last_s = frame.time_s
+        yield self.finish(last_s)
+
+    def look(self, frame: Frame) -> Seen:
+        """Take one frame and return what is known now."""
+        height, width = frame.image.shape[:2]
+        seen = self.follow(frame.index, frame.time_s, self.pose_source(frame.image), (height, width))
+        return replace(seen, frame=frame)
+
+    def follow(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> Seen:
+        """Take the poses of one frame, without track ids, and return what is known now, without the frame."""
+        people, window_scores = self.score(time_s, people, image_hw)
+        return self.decide(index, time_s, people, window_scores)
+
+    def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
+        """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
+        people = self.tracker.update(people, time_s)
+        windows = self.windower.push(time_s, people, image_hw)
+        return people, self.recognise(windows) if windows else []
+
+    def decide(self, index: int, time_s: float, people: People, window_scores: list[WindowScore]) -> Seen:
+        """Second half of a step: fuse the scores and follow the events."""
+        scores = self.fuser.push(index, time_s, people.track_ids, window_scores)
+        record = self.recorder.push(index, time_s, people.track_ids, window_scores)
+        events = self.decoder.push(scores, people, time_s)
+        return Seen(None, people, scores, record, events, self.decoder.current)
+
+    def finish(self, time_s: float) -> Seen:
+        """Score what is still open at the end of the source and make ready for the next one."""
+        return self.conclude(time_s, self.score_rest())
+
+    def score_rest(self) -> list[WindowScore]:
+        """First half of the end: score the windows that are still open, and forget everybody."""
+        windows = self.windower.flush()
+        self.tracker.reset()
+        return self.recognise(windows) if windows else []
+
+    def conclude(self, time_s: float, window_scores: list[WindowScore]) -> Seen:
+        """Second half of the end: settle all scores and decide all events."""
+        scores, record = self.fuser.flush(window_scores), self.recorder.flush(window_scores)
+        current = self.decoder.current
+        events = self.decoder.flush(scores, time_s)
+        return Seen(None, People.none(), scores, record, events, current)

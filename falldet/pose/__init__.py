@@ -1,0 +1,1 @@
+"""Where keypoints come from: every pose source takes an image and returns the people in it."""

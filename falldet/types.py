@@ -1,0 +1,192 @@
+"""What travels between the stages: frame, people, window, window score, person score, event.
+
+Arrays are checked once, where these objects are made. Coordinates are pixels of the frame, x to the right and y down;
+times are seconds from the start of the source; a missing joint has score 0 and lies at (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+NO_TRACK = -1
+"""Track id of a person whom the tracker has not confirmed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        index: number of the frame, counted from 0.
+        time_s: presentation time from the start of the source, in seconds.
+        image: (H, W, 3) uint8, BGR, already turned upright.
+    """
+
+    index: int
+    time_s: float
+    image: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the image is not (H, W, 3) uint8."""
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise ValueError(f"image must be (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The N people seen in one frame.
+
+    Attributes:
+        keypoints: (N, K, 2) float32, pixels.
+        scores: (N, K) float32 in [0, 1], one for each joint.
+        boxes: (N, 4) float32, x0 y0 x1 y1 in pixels.
+        box_scores: (N,) float32 in [0, 1].
+        track_ids: (N,) int64, `NO_TRACK` where a person has no confirmed track.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    box_scores: np.ndarray
+    track_ids: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Convert to the stated dtypes; raise ValueError where shapes disagree or a number is not finite."""
+        for name in ("keypoints", "scores", "boxes", "box_scores"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float32))
+        count, joints = self.keypoints.shape[:2]
+        ids = np.full(count, NO_TRACK) if self.track_ids is None else self.track_ids
+        object.__setattr__(self, "track_ids", np.asarray(ids, dtype=np.int64))
+        expected = {
+            "keypoints": (count, joints, 2),
+            "scores": (count, joints),
+            "boxes": (count, 4),
+            "box_scores": (count,),
+            "track_ids": (count,),
+        }
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            if value.shape != shape:
+                raise ValueError(f"People.{name} must be {shape}, got {value.shape}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"People.{name} holds a number that is not finite")
+
+    def __len__(self) -> int:
+        """Return the number of people, N."""
+        return len(self.keypoints)
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> People:
+        """Return the chosen people (an index array, a mask or a slice)."""
+        return People(
+            self.keypoints[chosen],
+            self.scores[chosen],
+            self.boxes[chosen],
+            self.box_scores[chosen],
+            self.track_ids[chosen],
+        )
+
+    def with_track_ids(self, track_ids: np.ndarray) -> People:
+        """Return the same people, in the same order, carrying `track_ids` (N,)."""
+        return replace(self, track_ids=track_ids)
+
+    @classmethod
+    def none(cls, joints: int = 17) -> People:
+        """Return an empty frame."""
+        return cls(np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros((0, 4)), np.zeros(0))
+
+
+class PoseSource(Protocol):
+    """Where keypoints come from: image in, people out."""
+
+    def __call__(self, image: np.ndarray) -> People:
+        """Return the people in `image` (H, W, 3) uint8 BGR."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one person did during [start_s, stop_s).
+
+    Attributes:
+        track_id: whose window it is.
+        start_s: first moment covered, seconds.
+        stop_s: the moment up to which it covers, seconds.
+        time_s: (T,) float64, ascending times of the observations, all within the window.
+        keypoints: (T, K, 2) float32, pixels.
+        scores: (T, K) float32 in [0, 1].
+        image_hw: height and width of the frames in pixels.
+    """
+
+    track_id: int
+    start_s: float
+    stop_s: float
+    time_s: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the window is empty or the shapes disagree."""
+        steps = len(self.time_s)
+        if steps == 0 or self.keypoints.shape[0] != steps or self.scores.shape != self.keypoints.shape[:2]:
+            raise ValueError(
+                f"Window needs T >= 1 equal lengths, got time_s {self.time_s.shape}, "
+                f"keypoints {self.keypoints.shape}, scores {self.scores.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScore:
+    """How likely a fall (the going down) lies in a person's window; `fall` in [0, 1]."""
+
+    track_id: int
+    start_s: float
+    stop_s: float
+    fall: float
+
+
+@dataclass(frozen=True, slots=True)
+class PersonScore:
+    """The fused score of one person in one frame; `fall` in [0, 1], `time_s` of the frame in seconds."""
+
+    track_id: int
+    frame_index: int
+    time_s: float
+    fall: float
+
+
+class EventState(StrEnum):
+    """Where a fall event stands."""
+
+    FALLING = "falling"
+    FALLEN = "fallen"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fall of one person.
+
+    Attributes:
+        track_id: who fell.
+        start_s: estimated onset, seconds.
+        alert_s: when the alert was raised, seconds; never before the evidence for it was there.
+        end_s: when the event was over, or None while it lasts.
+        peak_s: time of the highest score so far.
+        score: that highest score, in [0, 1].
+        state: falling, fallen or recovered.
+        box: where the person was at the alert, x0 y0 x1 y1 in pixels.
+    """
+
+    track_id: int
+    start_s: float
+    alert_s: float
+    end_s: float | None
+    peak_s: float
+    score: float
+    state: EventState
+    box: tuple[float, ...]

@@ -1,0 +1,229 @@
+"""Video in and out with PyAV: frames with exact timestamps from files and streams, H.264 out at the source's timing.
+
+Never more than a few frames are in memory at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+from falldet.errors import FalldetError
+from falldet.types import Frame
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+)
+OUTPUT_TIME_BASE = Fraction(1, 90_000)
+DEFAULT_FPS = 25.0
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 10.0
+
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a source says of itself before decoding; `frames` and `duration_s` are None where it doesn't say."""
+
+    fps: float
+    frames: int | None
+    duration_s: float | None
+
+
+def is_stream(source: str | Path) -> bool:
+    """Return True for a URL (rtsp://...) or a webcam number, False for a file's path."""
+    return bool(re.match(r"^([a-z][a-z0-9+.-]+://|\d+$)", str(source)))
+
+
+def probe(source: str | Path) -> VideoInfo:
+    """Return what `source` says of itself; raises FalldetError where it can't be read as video."""
+    with _open(source) as container:
+        stream = container.streams.video[0]
+        fps = _frame_rate(stream)
+        duration_s = None
+        if stream.duration and stream.time_base:
+            duration_s = float(stream.duration * stream.time_base)
+        elif container.duration:
+            duration_s = container.duration / av.time_base
+        frames = stream.frames or (round(duration_s * fps) if duration_s else None)
+        return VideoInfo(fps, frames, duration_s)
+
+
+def read_frames(source: str | Path) -> Iterator[Frame]:
+    """Yield the frames of a file, an RTSP or HTTP URL, or a webcam number, in the order they are shown.
+
+    Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing
+    the nominal rate fills in. Rotation metadata is applied. A file that breaks off in the middle yields the frames
+    before the break and logs a warning.
+
+    Raises:
+        FalldetError: the source can't be opened, has no video or yields not a single frame.
+    """
+    with _open(source) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        period_s = 1.0 / _frame_rate(stream)
+        index, first_s, last_s = 0, None, -period_s
+        for picture in _decode(container, source):
+            shown_s = picture.time
+            if shown_s is not None and first_s is None:
+                first_s = shown_s - (last_s + period_s)
+            time_s = shown_s - first_s if shown_s is not None and first_s is not None else last_s + period_s
+            if time_s <= last_s:  # a repeated or backward timestamp
+                time_s = last_s + period_s
+            yield Frame(index, float(time_s), _upright(picture))
+            index, last_s = index + 1, time_s
+    if index == 0:
+        raise FalldetError(f"no frame could be read from {source}; is the file complete?")
+
+
+class VideoWriter:
+    """Writes H.264 in an .mp4, frame by frame at given times; the file appears only when it is complete.
+
+    Used as a context manager. Leaving it through an exception, Ctrl-C included, keeps what was written so far only if
+    the file could be closed properly; a half-written file never carries the final name.
+
+    Args:
+        path: where the video goes; folders are made.
+        fps: nominal rate for players; each frame's own time decides when it is shown.
+        crf: x264 quality, lower is better and larger.
+    """
+
+    def __init__(self, path: str | Path, fps: float = DEFAULT_FPS, crf: int = 23) -> None:
+        self.path = Path(path)
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._crf = crf
+        self._container: av.container.OutputContainer | None = None
+        self._stream: av.VideoStream | None = None
+        self._part: Path | None = None
+        self._last_pts = -1
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(keep=kind is None or issubclass(kind, KeyboardInterrupt))
+
+    def write(self, image: np.ndarray, time_s: float) -> None:
+        """Append `image` (H, W, 3) uint8 BGR, shown from `time_s` on; times must ascend."""
+        image = _even(image)
+        if self._stream is None:
+            self._start(image.shape[1], image.shape[0])
+        assert self._stream is not None  # noqa: S101
+        assert self._container is not None  # noqa: S101
+        if image.shape[:2] != (self._stream.height, self._stream.width):
+            image = cv2.resize(image, (self._stream.width, self._stream.height))
+        picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+        self._last_pts = max(round(time_s / OUTPUT_TIME_BASE), self._last_pts + 1)
+        picture.pts = self._last_pts
+        picture.time_base = OUTPUT_TIME_BASE
+        self._container.mux(self._stream.encode(picture))
+
+    def close(self, keep: bool = True) -> None:
+        """Finish the file and give it its name, or with keep=False remove it."""
+        if self._container is None or self._stream is None or self._part is None:
+            return
+        container, self._container = self._container, None
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(container.close)
+                if keep:
+                    container.mux(self._stream.encode(None))
+            if keep:
+                self._part.chmod(0o644)
+                os.replace(self._part, self.path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _start(self, width: int, height: int) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{self.path.stem}.", suffix=".mp4", dir=self.path.parent)
+        except OSError as error:
+            raise FalldetError(f"can't write {self.path}: {error.strerror}; choose another --out-dir") from None
+        os.close(descriptor)
+        self._part = Path(name)
+        self._container = av.open(name, "w", format="mp4", options={"movflags": "+faststart"})
+        stream = self._container.add_stream("libx264", rate=self._rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = OUTPUT_TIME_BASE
+        stream.options = {"preset": "veryfast", "crf": str(self._crf)}
+        self._stream = stream
+
+
+def _open(source: str | Path) -> av.container.InputContainer:
+    name, options, form = str(source), {}, None
+    if name.isdigit():
+        name, form = f"/dev/video{name}", "v4l2"
+    elif name.startswith("rtsp://"):
+        options = {"rtsp_transport": "tcp"}
+    elif not is_stream(source):
+        _check_file(Path(source))
+    try:
+        container = av.open(name, format=form, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FalldetError(f"can't read {source} as video: {reason}; is it a complete video?") from None
+    if not container.streams.video:
+        container.close()
+        raise FalldetError(f"{source} holds no video, only other streams; give a video file")
+    return container
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise FalldetError(f"no such video: {path}; check the path")
+    if path.is_dir():
+        raise FalldetError(f"{path} is a folder; give one video file")
+    if path.stat().st_size == 0:
+        raise FalldetError(f"{path} is empty (0 bytes); copy it again")
+
+
+def _decode(container: av.container.InputContainer, source: str | Path) -> Iterator[av.VideoFrame]:
+    shown_s = 0.0
+    try:
+        for picture in container.decode(video=0):
+            if picture.width and picture.height:
+                shown_s = picture.time if picture.time is not None else shown_s
+                yield picture
+    except av.error.FFmpegError as error:
+        logger.warning("%s breaks off after %.1f s (%s); what came before is used", source, shown_s, error.strerror)
+
+
+def _frame_rate(stream: av.VideoStream) -> float:
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate < 1000:
+            return float(rate)
+    return DEFAULT_FPS
+
+
+def _upright(picture: av.VideoFrame) -> np.ndarray:
+    image = picture.to_ndarray(format="bgr24")
+    turn = _TURNS.get(round(picture.rotation) % 360)
+    return image if turn is None else cv2.rotate(image, turn)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Repeat the last row or column of an odd-sized image: H.264 in 4:2:0 needs even sides."""
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return image

@@ -1,0 +1,301 @@
+"""Fall events: a table of stories of score and posture, one alert per fall, and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from falldet.events import EventDecoder, EventSettings
+from falldet.types import Event, EventState, People, PersonScore
+
+FPS = 12.5
+UPRIGHT, BENT, LYING = 0.0, 40.0, 90.0  # how far the body is turned, degrees
+
+
+@dataclass(frozen=True)
+class Act:
+    """One person over some time: number, seconds from and to, posture, score, place of the hips."""
+
+    track_id: int
+    start_s: float
+    stop_s: float
+    posture: float
+    fall: float
+    x: float = 300.0
+
+
+def body(posture: float, x: float) -> np.ndarray:
+    """The joints (17, 2) of a person of 200 pixels, turned around the hips by `posture` degrees."""
+    rows = np.array([-0.5] + [-0.52] * 4 + [-0.35] * 2 + [-0.15] * 2 + [0.0] * 4 + [0.25] * 2 + [0.5] * 2)
+    sides = np.array([0.0] + [0.03, -0.03, 0.05, -0.05] + [0.12, -0.12] * 6)
+    angle = np.radians(posture)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.stack([sides, rows], axis=1) * 200 @ rotation.T + [x, 300.0]
+
+
+def people_of(acts: list[Act]) -> People:
+    if not acts:
+        return People.none()
+    keypoints = np.stack([body(act.posture, act.x) for act in acts])
+    boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
+    ones = np.ones(len(acts))
+    return People(keypoints, np.ones(keypoints.shape[:2]), boxes, ones, [act.track_id for act in acts])
+
+
+def play(
+    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None
+) -> tuple[list[Event], EventDecoder, list[list[Event]]]:
+    """Return each event as it was last told, the decoder before flush, and everything told, frame by frame."""
+    decoder = EventDecoder(event_settings)
+    last: dict[tuple[int, float], Event] = {}
+    told = []
+    stop_s = stop_s or max(act.stop_s for act in acts)
+    for index in range(round(stop_s * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        scores = [PersonScore(act.track_id, index, time_s, act.fall) for act in here]
+        told.append(decoder.push(scores, people_of(here), time_s))
+        last |= {(event.track_id, event.alert_s): event for event in told[-1]}
+    told.append(decoder.flush([], stop_s))
+    last |= {(event.track_id, event.alert_s): event for event in told[-1]}
+    return sorted(last.values(), key=lambda event: event.alert_s), decoder, told
+
+
+def walk(stop_s: float, track_id: int = 1, start_s: float = 0.0, x: float = 300.0) -> Act:
+    return Act(track_id, start_s, stop_s, UPRIGHT, 0.05, x)
+
+
+FALL_AND_LIE = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, 0.8), Act(1, 4.4, 12, LYING, 0.1)]
+
+
+def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
+    events, _, told = play(FALL_AND_LIE)
+    assert len(events) == 1
+    event = events[0]
+    assert (event.track_id, event.end_s, event.state) == (1, None, EventState.FALLEN)
+    assert event.start_s == pytest.approx(3.0, abs=1 / FPS)  # from keep_score on
+    assert event.alert_s == pytest.approx(3.6, abs=1 / FPS)  # alert score and lying
+    assert event.peak_s == pytest.approx(3.6, abs=1 / FPS)
+    assert event.score == pytest.approx(0.8)
+    x0, y0, x1, y1 = event.box
+    assert x1 - x0 > y1 - y0
+    states = [event.state for events in told for event in events]
+    assert states == [EventState.FALLING, EventState.FALLEN]
+
+
+@pytest.mark.parametrize(
+    ("acts", "alerts"),
+    [
+        ([walk(10)], 0),
+        ([walk(3), Act(1, 3, 5, UPRIGHT, 0.8), walk(9, start_s=5)], 0),
+        ([walk(3), Act(1, 3, 5, BENT, 0.8), walk(9, start_s=5)], 0),
+        ([walk(3), Act(1, 3, 3.5, UPRIGHT, 0.8), Act(1, 3.5, 9, LYING, 0.2)], 1),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.8), walk(6, start_s=3.2), Act(1, 6, 9, LYING, 0.1)], 0),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)], 1),
+        ([walk(3), Act(1, 3, 9, LYING, 0.59)], 0),
+        ([walk(3), Act(1, 3, 9, LYING, 0.6)], 1),
+        ([Act(1, 0, 9, LYING, 0.05)], 0),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.8)], 1),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.5)], 0),
+        (FALL_AND_LIE, 1),
+        ([*FALL_AND_LIE, walk(20, start_s=12)], 1),
+        ([*FALL_AND_LIE[:3], Act(1, 4.4, 5, LYING, 0.1), Act(1, 5, 5.4, LYING, 0.9), Act(1, 5.4, 9, LYING, 0.1)], 1),
+        (FALL_AND_LIE[:3] + [Act(1, 4.4 + i / 5, 4.6 + i / 5, LYING, 0.7 if i % 2 else 0.2) for i in range(20)], 1),
+    ],
+    ids=[
+        "walking",
+        "squatting with a score between alert and sure",
+        "bending with a score between alert and sure",
+        "lying after the score",
+        "lying too long after the score",
+        "sure score",
+        "lying, score just below",
+        "lying, score just enough",
+        "lying in bed",
+        "out of sight after the score",
+        "out of sight after a low score",
+        "fall",
+        "fall and recovery",
+        "second peak while lying",
+        "score that swings around the threshold",
+    ],
+)
+def test_stories(acts: list[Act], alerts: int) -> None:
+    events, _, _ = play(acts, stop_s=max(act.stop_s for act in acts) + 3)
+    assert len(events) == alerts
+
+
+def test_recovery_ends_the_event_when_the_person_was_upright_again() -> None:
+    events, decoder, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+    assert [event.state for event in events] == [EventState.RECOVERED]
+    assert events[0].end_s == pytest.approx(12.0, abs=1 / FPS)
+    told_s = next(i for i, found in enumerate(told) if found and found[0].state is EventState.RECOVERED) / FPS
+    assert told_s == pytest.approx(13.0, abs=2 / FPS)  # recover_s later
+    assert not decoder.current
+
+
+def test_somebody_who_sits_up_for_a_moment_has_not_recovered() -> None:
+    events, _, _ = play([*FALL_AND_LIE, walk(12.6, start_s=12), Act(1, 12.6, 16, LYING, 0.1)])
+    assert [(event.end_s, event.state) for event in events] == [(None, EventState.FALLEN)]
+
+
+def test_a_second_fall_long_after_recovery_is_a_second_alert() -> None:
+    later = [replace(act, start_s=act.start_s + 22, stop_s=act.stop_s + 22) for act in FALL_AND_LIE]
+    events, _, _ = play([*FALL_AND_LIE, walk(22, start_s=12), *later])
+    assert len(events) == 2
+    assert events[0].end_s is not None
+    assert events[1].alert_s - events[0].alert_s == pytest.approx(22, abs=2 / FPS)
+
+
+@pytest.mark.parametrize("unseen_s", [0.0, 0.4, 2.0])
+def test_one_fall_is_one_alert_though_the_number_changes_in_it(unseen_s: float) -> None:
+    again_s = 4.2 + unseen_s
+    events, decoder, _ = play(
+        [
+            walk(3),
+            Act(1, 3, 3.6, BENT, 0.5),
+            Act(1, 3.6, 4.2, LYING, 0.8),
+            Act(2, again_s, again_s + 1, LYING, 0.8, x=310),
+            Act(2, again_s + 1, 14, LYING, 0.1, x=310),
+        ]
+    )
+    assert [event.track_id for event in events] == [1]
+
+
+def test_a_number_that_changes_before_the_alert_leaves_one_alert() -> None:
+    events, _, _ = play(
+        [walk(3), Act(1, 3, 3.4, BENT, 0.8), Act(2, 3.5, 4.6, LYING, 0.8), Act(2, 4.6, 10, LYING, 0.1)]
+    )
+    assert [event.track_id for event in events] == [2]
+
+
+def test_whoever_gets_up_under_another_number_ends_the_event() -> None:
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.5, 9, LYING, 0.1), walk(13, 2, 9)]
+    events, decoder, _ = play(acts)
+    assert [(event.track_id, event.state) for event in events] == [(1, EventState.RECOVERED)]
+    assert events[0].end_s == pytest.approx(9.0, abs=1 / FPS)
+
+
+def test_an_event_does_not_pass_to_somebody_who_was_there_all_along() -> None:
+    helper = walk(20, 2, x=330)
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), helper]
+    events, _, _ = play(acts)
+    assert [(event.track_id, event.state, event.end_s) for event in events] == [(1, EventState.FALLEN, None)]
+
+
+def test_of_two_people_the_right_one() -> None:
+    events, decoder, told = play([*FALL_AND_LIE, walk(12, 2, x=900), walk(12, 3, x=1500)])
+    assert [event.track_id for event in events] == [1]
+
+
+def test_two_falls_at_two_places_are_two_alerts() -> None:
+    other = [replace(act, track_id=2, x=1500) for act in FALL_AND_LIE]
+    events, _, _ = play([*FALL_AND_LIE, *other])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+def test_the_alert_is_on_in_current_from_the_alert_to_the_end() -> None:
+    decoder = EventDecoder()
+    on = []
+    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
+    for index in range(round(16 * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        decoder.push([PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
+        on += [time_s] if 1 in decoder.current else []
+    assert min(on) == pytest.approx(3.6, abs=1 / FPS)
+    assert max(on) == pytest.approx(13.0, abs=2 / FPS)
+    np.testing.assert_allclose(np.diff(on), 1 / FPS)
+
+
+@pytest.mark.parametrize(
+    ("last", "alerts"),
+    [
+        (Act(1, 3, 3.3, LYING, 0.7), 1),
+        (Act(1, 3, 3.3, UPRIGHT, 0.96), 1),
+        (Act(1, 3, 3.3, UPRIGHT, 0.7), 0),
+        (Act(1, 3, 3.3, LYING, 0.4), 0),
+    ],
+    ids=["lying", "sure", "upright", "low score"],
+)
+def test_flush_decides_candidates(last: Act, alerts: int) -> None:
+    """The end of the video comes with the last scores still on their way."""
+    decoder = EventDecoder()
+    for index in range(round(last.stop_s * FPS)):
+        time_s = index / FPS
+        here = last if time_s >= last.start_s else walk(3)
+        scores = [] if here is last else [PersonScore(1, index, time_s, here.fall)]
+        assert decoder.push(scores, people_of([here]), time_s) == []
+    events = decoder.flush([PersonScore(1, 39, 3.1, last.fall)], last.stop_s)
+    assert len(events) == alerts
+    assert all(event.end_s is None and event.alert_s == last.stop_s for event in events)
+    assert decoder.flush([], 9.0) == []
+
+
+def test_an_event_never_comes_before_its_evidence() -> None:
+    for acts in (FALL_AND_LIE, [walk(3), Act(1, 3, 3.5, UPRIGHT, 0.97), Act(1, 3.5, 9, LYING, 0.1)]):
+        for events in play(acts)[2]:
+            for event in events:
+                assert event.start_s <= event.peak_s
+                assert event.start_s <= event.alert_s
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([UPRIGHT, BENT, LYING, None])), min_size=5, max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_alerts_of_one_place_are_apart_and_told_in_order(steps: list[tuple[float, float | None]]) -> None:
+    acts = [
+        Act(1, i / 2, (i + 1) / 2, posture, fall) for i, (fall, posture) in enumerate(steps) if posture is not None
+    ]
+    if not acts:
+        return
+    events, _, told = play(acts, stop_s=len(steps) / 2)
+    alerts = [event.alert_s for event in events]
+    assert all(b - a >= EventSettings().cool_down_s for a, b in zip(alerts, alerts[1:], strict=False))
+    order = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
+    ranks: dict[tuple[int, float], int] = {}
+    for found in told:
+        for event in found:
+            key = (event.track_id, event.alert_s)
+            assert order.index(event.state) >= ranks.get(key, 0)
+            assert (event.end_s is None) == (event.state is not EventState.RECOVERED)
+            ranks[key] = order.index(event.state)
+
+
+def test_reset_forgets_everything() -> None:
+    decoder = EventDecoder()
+    decoder.push([PersonScore(1, 0, 0.0, 0.99)], people_of([Act(1, 0, 1, LYING, 0.99)]), 0.0)
+    assert decoder.current
+    decoder.reset()
+    assert not decoder.current
+    assert decoder.flush([], 1.0) == []
+
+
+def test_memory_is_bounded_though_everybody_falls_and_is_lost() -> None:
+    decoder = EventDecoder()
+    for index in range(10_000):
+        time_s, track = index / 10, index // 100
+        phase = index % 100
+        act = Act(track, 0, 0, LYING if phase > 40 else UPRIGHT, 0.9 if 40 <= phase < 50 else 0.1, x=600.0 * track)
+        decoder.push([PersonScore(track, index, time_s, act.fall)], people_of([act]), time_s)
+        assert len(decoder._people) <= 4
+        assert len(decoder._places) <= 4
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"keep_score": 0.7}, {"alert_score": 0.96}, {"keep_score": -0.1}, {"upright_degree": 0.7}],
+)
+def test_thresholds_out_of_order_are_refused(numbers: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        EventSettings(**numbers)
+
+
+def test_scores_of_unknown_people_are_passed_over(people_factory: Callable[..., People]) -> None:
+    decoder = EventDecoder()
+    assert decoder.push([PersonScore(5, 0, 0.0, 0.99)], people_factory((100, 200)), 0.0) == []
+    assert decoder.flush([PersonScore(5, 1, 0.1, 0.99)], 0.1) == []

@@ -1,0 +1,236 @@
+"""Who is who: scenes with their true keypoints, a table of hard cases, and what must hold for any order of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from falldet.geometry import keypoint_boxes
+from falldet.scenes import SCENES, Scene
+from falldet.skeleton import HIPS
+from falldet.tracking import PoseTracker, TrackerSettings
+from falldet.types import NO_TRACK, People
+
+Story = list[tuple[float, People]]
+
+
+def story(scene: Scene, every: int = 1, jitter_px: float = 0.0, seed: int = 0) -> Story:
+    """The true people of a scene, frame by frame, with the numbers of the scene as track ids."""
+    generator = np.random.default_rng(seed)
+    keypoints, scores = scene.keypoints()
+    frames = []
+    for time_s, pose, score in list(zip(scene.frame_times().tolist(), keypoints, scores, strict=True))[::every]:
+        rows = np.flatnonzero(score.any(axis=1))
+        pose = pose[rows] + generator.normal(0, jitter_px, pose[rows].shape).astype(np.float32)
+        pose = np.where(score[rows][..., None] > 0, pose, 0)
+        frames.append((time_s, People(pose, score[rows], keypoint_boxes(pose, score[rows]), np.ones(len(rows)), rows)))
+    return frames
+
+
+def tracked(frames: Story, tracker_settings: TrackerSettings | None = None) -> dict[int, list[int]]:
+    """The track ids that each true person got, `NO_TRACK` left out."""
+    tracker = PoseTracker(tracker_settings)
+    ids: dict[int, list[int]] = {}
+    for time_s, people in frames:
+        found = tracker.update(people, time_s)
+        for person, track_id in zip(people.track_ids.tolist(), found.track_ids.tolist(), strict=True):
+            ids.setdefault(person, []).extend([track_id] if track_id != NO_TRACK else [])
+    return ids
+
+
+def walker(
+    people_factory: Callable[..., People],
+    stop_s: float,
+    speed: float = 100.0,
+    x: float = 100.0,
+    fps: float = 25.0,
+    start_s: float = 0.0,
+) -> Iterator[tuple[float, People]]:
+    """Somebody who walks to the right."""
+    for step in range(round((stop_s - start_s) * fps)):
+        time_s = start_s + step / fps
+        yield time_s, people_factory((x + speed * time_s, 200)).with_track_ids(np.zeros(1))
+
+
+@pytest.mark.parametrize("name", [name for name in SCENES if name != "empty_room"])
+@pytest.mark.parametrize("every", [1, 2], ids=["25 fps", "12.5 fps"])
+def test_everybody_in_a_scene_keeps_one_number(name: str, every: int) -> None:
+    frames = story(SCENES[name](), every, jitter_px=2.0)
+    ids = tracked(frames)
+    assert all(len(set(found)) == 1 for found in ids.values()), {p: sorted(set(found)) for p, found in ids.items()}
+    assert len({found[0] for found in ids.values()}) == len(ids)
+
+
+def test_crossing_people_keep_their_numbers_through_the_moment_when_one_hides_the_other() -> None:
+    frames = story(SCENES["two_people_crossing"]())
+    places = [people.keypoints[:, list(HIPS), 0].mean(axis=1) for _, people in frames if len(people) == 2]
+    meeting = min(range(len(places)), key=lambda i: abs(places[i][0] - places[i][1]))
+    hidden = [
+        (time_s, people[people.track_ids == 0] if meeting - 6 <= step <= meeting + 6 else people)
+        for step, (time_s, people) in enumerate(frames)
+    ]
+    ids = tracked(hidden)
+    assert {person: set(found) for person, found in ids.items()} == {0: {1}, 1: {2}} or {
+        person: set(found) for person, found in ids.items()
+    } == {0: {2}, 1: {1}}
+
+
+@pytest.mark.parametrize("name", ["fall_forward", "fall_backward", "fall_sideways", "fall_left"])
+def test_a_falling_person_keeps_the_number_while_the_box_goes_from_tall_to_wide(name: str) -> None:
+    frames = story(SCENES[name](), jitter_px=2.0)
+    shapes = [(box[2] - box[0]) / (box[3] - box[1]) for box in (people.boxes[0] for _, people in frames)]
+    assert min(shapes) < 0.7
+    assert max(shapes) > 1.2
+    assert set(tracked(frames)[0]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "numbers"), [(0.2, [1]), (1.0, [1]), (5.0, [1, 2])], ids=["short", "one second", "too long"]
+)
+def test_somebody_out_of_sight(people_factory: Callable[..., People], gap_s: float, numbers: list[int]) -> None:
+    for speed in (0.0, 20.0):
+        first = list(walker(people_factory, 2.0, speed))
+        again = list(walker(people_factory, 4.0 + gap_s, speed, start_s=2.0 + gap_s))
+        away = [(2.0 + i / 25, People.none()) for i in range(round(gap_s * 25))]
+        assert sorted(set(tracked(first + away + again)[0])) == numbers
+
+
+def test_a_gap_without_frames_is_a_gap_in_time(people_factory: Callable[..., People]) -> None:
+    first = list(walker(people_factory, 1.0, 0.0))
+    assert set(tracked(first + [(2.0, first[-1][1])] * 1)[0]) == {1}
+    late = [(9.0 + i / 25, first[-1][1]) for i in range(5)]
+    assert set(tracked(first + late)[0]) == {1, 2}
+
+
+def test_number_comes_with_the_third_observation_and_not_for_a_weak_one(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    people = people_factory((100, 200))
+    found = [int(tracker.update(people, i / 25).track_ids[0]) for i in range(4)]
+    assert found == [NO_TRACK, NO_TRACK, 1, 1]
+    weak = people_factory((100, 200), score=0.19)
+    tracker.reset()
+    assert [int(tracker.update(weak, i / 25).track_ids[0]) for i in range(5)] == [NO_TRACK] * 5
+
+
+def test_a_weak_observation_goes_on_with_a_track(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for i in range(4):
+        tracker.update(people_factory((100, 200)), i / 25)
+    assert tracker.update(people_factory((101, 200), score=0.1), 4 / 25).track_ids.tolist() == [1]
+
+
+def test_a_flicker_gets_no_number(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    person, ghost = people_factory((100, 200)), people_factory((100, 200), (500, 200))
+    for i in range(100):
+        found = tracker.update(ghost if i % 20 in (0, 1) else person, i / 25)
+        assert found.track_ids[1:].tolist() in ([], [NO_TRACK])
+    assert found.track_ids[0] == 1
+
+
+def test_two_detections_of_one_person_are_one_person(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    twice = people_factory((100, 200), (101, 201))
+    twice = People(twice.keypoints, twice.scores, twice.boxes, np.array([0.5, 0.8]))
+    for i in range(10):
+        found = tracker.update(twice, i / 25)
+    assert found.track_ids.tolist() == [NO_TRACK, 1]
+
+
+def test_two_people_side_by_side_are_two(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for i in range(10):
+        found = tracker.update(people_factory((100, 200), (140, 200)), i / 25)
+    assert sorted(found.track_ids.tolist()) == [1, 2]
+
+
+def test_somebody_far_away_is_somebody_else(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for i in range(5):
+        tracker.update(people_factory((100, 200)), i / 25)
+    for i in range(5, 10):
+        found = tracker.update(people_factory((500, 200)), i / 25)
+    assert found.track_ids.tolist() == [2]
+
+
+def test_numbers_start_from_1_after_reset(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for _ in range(2):
+        tracker.reset()
+        assert set(tracked(list(walker(people_factory, 1.0)))[0]) == {1}
+
+
+def test_missing_joints_don_t_break_a_track(people_factory: Callable[..., People]) -> None:
+    generator = np.random.default_rng(3)
+    frames = []
+    for time_s, people in walker(people_factory, 4.0):
+        missing = generator.random(17) < 0.4
+        scores, keypoints = people.scores.copy(), people.keypoints.copy()
+        scores[:, missing], keypoints[:, missing] = 0, 0
+        frames.append((time_s, People(keypoints, scores, keypoint_boxes(keypoints, scores), people.box_scores, [0])))
+    assert set(tracked(frames)[0]) == {1}
+
+
+def test_a_person_without_any_joint_is_taken(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    bare = People(np.zeros((1, 17, 2)), np.zeros((1, 17)), np.array([[10, 10, 60, 160]]), np.ones(1))
+    found = [int(tracker.update(bare, i / 25).track_ids[0]) for i in range(5)]
+    assert found == [NO_TRACK, NO_TRACK, 1, 1, 1]
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(["fall_in_company", "two_people_crossing"]))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_of_people_changes_nothing_but_the_numbers(random: Random, name: str) -> None:
+    frames = story(SCENES[name](), every=3)
+    shuffled = []
+    for time_s, people in frames:
+        order = list(range(len(people)))
+        random.shuffle(order)
+        shuffled.append((time_s, people[np.array(order, dtype=np.int64)]))
+    straight, mixed = tracked(frames), tracked(shuffled)
+    assert {person: len(found) for person, found in straight.items()} == {p: len(f) for p, f in mixed.items()}
+    for person, found in straight.items():
+        renamed = dict(zip(found, mixed[person], strict=True))
+        assert [renamed[i] for i in found] == mixed[person]
+
+
+def test_people_come_back_in_the_order_they_were_given(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    people = people_factory((500, 200), (100, 200), (300, 200))
+    for i in range(5):
+        found = tracker.update(people, i / 25)
+        np.testing.assert_array_equal(found.keypoints, people.keypoints)
+    back = tracker.update(people[::-1], 5 / 25)
+    assert back.track_ids.tolist() == found.track_ids.tolist()[::-1]
+
+
+def test_no_number_is_given_twice_in_a_frame() -> None:
+    for name in ("fall_in_company", "two_people_crossing"):
+        tracker = PoseTracker()
+        for time_s, people in story(SCENES[name](), jitter_px=6.0):
+            ids = tracker.update(people, time_s).track_ids
+            ids = ids[ids != NO_TRACK]
+            assert len(set(ids.tolist())) == len(ids)
+
+
+def test_memory_is_bounded_by_the_people_seen_lately(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    generator = np.random.default_rng(0)
+    for i in range(1000):
+        tracker.update(people_factory(tuple(generator.uniform(0, 5000, 2))), i / 25)
+        assert len(tracker._tracks) <= 1.5 * 25 + 1
+    tracker.update(People.none(), 1e6)
+    assert not tracker._tracks
+
+
+def test_nobody_at_all() -> None:
+    tracker = PoseTracker()
+    for a, b in pairwise([0.0, 0.1, 5.0]):
+        assert len(tracker.update(People.none(), a)) == 0
+        assert len(tracker.update(People.none(), b)) == 0

@@ -1,0 +1,74 @@
+"""Find falls in a video: annotated video, events, scores and a timeline.
+
+python tools/demo.py video.mp4
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from falldet import cli
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
+
+EXAMPLES = """\
+examples:
+  python tools/demo.py video.mp4
+  python tools/demo.py video.mp4 --checkpoint work_dirs/stgcn_fall/epoch_80.pth --out-dir results
+  python tools/demo.py video.mp4 --no-video --cfg-options events.alert_score=0.7
+  python tools/demo.py rtsp://127.0.0.1:8554/camera --skeleton-only
+"""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Find falls in a video file or stream.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", help="a video file, an rtsp:// or http:// address, or a webcam's number")
+    parser.add_argument("--config", default=CONFIG, help="settings of the live chain (default: configs/demo.py)")
+    parser.add_argument(
+        "--checkpoint", help="recogniser, .onnx or a .pth fresh from training (default: the shipped one)"
+    )
+    parser.add_argument(
+        "--out-dir", type=Path, help="folder for the results (default: work_dirs/demo/<name of the video>)"
+    )
+    parser.add_argument("--no-video", action="store_true", help="don't write the annotated video")
+    parser.add_argument("--skeleton-only", action="store_true", help="draw on black, so that nobody can be recognised")
+    parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    from falldet.demo import DemoOptions, run_demo, stem_of
+    from falldet.pipeline import Pipeline, Settings
+    from falldet.settings import read_settings
+    from falldet.video import probe
+
+    probe(arguments.source)
+    settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
+    if arguments.checkpoint:
+        settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+    out_dir = arguments.out_dir or Path("work_dirs/demo") / stem_of(arguments.source)
+    options = DemoOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
+    pipeline = Pipeline(settings, device=arguments.device)
+    started = time.perf_counter()
+    result = run_demo(arguments.source, pipeline, settings, options)
+    took_s = time.perf_counter() - started
+    falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
+    sys.stdout.write(
+        f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}{': ' + falls if falls else ''}; "
+        f"{result.frames} frames in {took_s:.1f} s ({result.frames / took_s:.0f} per second); results in {out_dir}\n"
+    )
+    return cli.EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)

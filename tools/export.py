@@ -1,0 +1,28 @@
+"""Write a trained recogniser as ONNX: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/best.pth."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from falldet import cli
+
+
+def main() -> None:
+    """Parse the arguments and export."""
+    parser = argparse.ArgumentParser(
+        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it.",
+        epilog="example: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/epoch_80.pth",
+    )
+    parser.add_argument("config", help="config of the run")
+    parser.add_argument("checkpoint", help=".pth file of the run")
+    parser.add_argument("--out", help="the .onnx file (default: <name of the config>.onnx beside the checkpoint)")
+    args = parser.parse_args()
+    out = args.out or Path(args.checkpoint).with_name(f"{Path(args.config).stem}.onnx")
+
+    from falldet.openmmlab.export import export_recogniser
+
+    sys.stdout.write(f"{export_recogniser(args.config, args.checkpoint, out)}\n")
+
+
+if __name__ == "__main__":
+    cli.run(main)
