@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from falldet.cli import stop_on_request
+from falldet.errors import FalldetError
 from falldet.manifest import ClipRecord
 from falldet.pipeline import Pipeline, Settings
-from falldet.pose.sequence import PoseSequence
+from falldet.pose.sequence import PoseCache, PoseSequence
 from falldet.types import Event, People, WindowScore
 
 EARLY_S = 0.5
@@ -81,6 +86,38 @@ def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> O
         tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
         frames.append((time_s, tracked, window_scores))
     return Observed(clip, frames, pipeline.score_rest())
+
+
+def observe_clips(
+    clips: Sequence[ClipRecord], settings: Settings, cache: PoseCache
+) -> tuple[list[Observed], list[tuple[Path, str]]]:
+    """Run the first half of the chain over every clip, poses from `cache`.
+
+    Returns:
+        The observed clips, and those that couldn't be read with the reason.
+
+    Raises:
+        FalldetError: not one clip could be read.
+        KeyboardInterrupt: after Ctrl-C; poses of finished videos are kept.
+    """
+    pipeline = Pipeline(settings, pose_source=_not_asked)
+    observed, left_out = [], []
+    with stop_on_request() as stop, tqdm(clips, unit="video", desc="watching", smoothing=0.1, disable=None) as bar:
+
+        def on_frame() -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+        for clip in bar:
+            on_frame()
+            try:
+                observed.append(observe_clip(clip, cache.poses(clip.path, on_frame), pipeline))
+            except FalldetError as error:
+                left_out.append((clip.path, str(error)))
+    if not observed:
+        reason = left_out[0][1] if left_out else "there are none"
+        raise FalldetError(f"none of the {len(clips)} videos could be evaluated: {reason}")
+    return observed, left_out
 
 
 def decide_clip(observed: Observed, pipeline: Pipeline) -> list[Event]:
@@ -161,24 +198,63 @@ def summarise(results: Sequence[ClipResult]) -> EventFigures:
 
 
 def sweep(
-    observed: Sequence[Observed], settings: Settings, thresholds: Sequence[float], recognise: Callable
+    observed: Sequence[Observed], settings: Settings, thresholds: Sequence[float]
 ) -> list[tuple[float, EventFigures]]:
     """Return the figures at each alert threshold, everything else as in `settings`."""
-    table = []
-    for threshold in thresholds:
-        events = replace(
-            settings.events,
-            alert_score=threshold,
-            keep_score=min(settings.events.keep_score, threshold),
-            sure_score=max(settings.events.sure_score, threshold),
-        )
-        pipeline = Pipeline(replace(settings, events=events), recognise, pose_source=_no_pose)
-        table.append((threshold, summarise([judge(clip, pipeline) for clip in observed])))
-    return table
+    return [(threshold, summarise(judge_all(observed, at_threshold(settings, threshold)))) for threshold in thresholds]
 
 
-def _no_pose(image: np.ndarray) -> People:
-    raise RuntimeError("poses are given, not looked for")
+def judge_all(observed: Sequence[Observed], settings: Settings) -> list[ClipResult]:
+    """Decide every clip with these settings."""
+    pipeline = decision_pipeline(settings)
+    return [judge(clip, pipeline) for clip in observed]
+
+
+def at_threshold(settings: Settings, alert_score: float) -> Settings:
+    """Return `settings` with another alert score, the other scores moved only as far as their order demands."""
+    events = replace(
+        settings.events,
+        alert_score=alert_score,
+        keep_score=min(settings.events.keep_score, alert_score),
+        sure_score=max(settings.events.sure_score, alert_score),
+    )
+    return replace(settings, events=events)
+
+
+def decision_pipeline(settings: Settings) -> Pipeline:
+    """Return a pipeline for `decide_clip`: poses and window scores are given to it, so it loads no model."""
+    return Pipeline(settings, recognise=_not_asked, pose_source=_not_asked)
+
+
+def bootstrap(
+    results: Sequence[ClipResult],
+    figure: Callable[[EventFigures], float | None],
+    rng: np.random.Generator,
+    rounds: int = 1000,
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of a figure over resampled subjects, or None where it is hardly ever defined.
+
+    Clips of one subject are drawn together, with replacement, because they resemble each other.
+    Source: the cluster bootstrap, percentile interval (Davison and Hinkley, Bootstrap Methods, 1997).
+    """
+    groups: dict[str, list[ClipResult]] = {}
+    for result in results:
+        groups.setdefault(result.clip.subject, []).append(result)
+    clusters = list(groups.values())
+    drawn = []
+    for _ in range(rounds):
+        chosen = rng.integers(len(clusters), size=len(clusters))
+        value = figure(summarise([result for index in chosen for result in clusters[index]]))
+        if value is not None:
+            drawn.append(value)
+    if len(drawn) < rounds / 2:
+        return None
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _not_asked(given: Any) -> Any:
+    raise RuntimeError("a decision pipeline is given its poses and scores")
 
 
 def _ratio(part: float, whole: float) -> float | None:

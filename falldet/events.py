@@ -50,6 +50,7 @@ class EventSettings:
 
 @dataclass(slots=True)
 class _Person:
+    first_s: float
     seen_s: float
     box: np.ndarray
     lying: float
@@ -61,7 +62,10 @@ class _Person:
 
 
 class EventDecoder:
-    """Follows everybody's score and posture and hands out events when they begin, change state and end."""
+    """Follows everybody's score and posture and hands out events when they begin, change state and end.
+
+    Somebody out of sight for `cool_down_s` is forgotten; an event that was on is then off, its `end_s` unknown.
+    """
 
     def __init__(self, settings: EventSettings | None = None) -> None:
         self.settings = settings or EventSettings()
@@ -84,6 +88,7 @@ class EventDecoder:
             The events that began or changed, each as it is now.
         """
         self._look(people, time_s)
+        self._hand_over(time_s)
         for score in scores:
             if score.track_id in self._people:
                 self._score(self._people[score.track_id], score)
@@ -99,7 +104,7 @@ class EventDecoder:
                 changed.append(person.event)
             if person.event is not None and person.event.state is EventState.RECOVERED:
                 person.event = None
-            elif person.event is None and time_s - person.seen_s > self.settings.cool_down_s:
+            elif time_s - person.seen_s > self.settings.cool_down_s:
                 del self._people[track_id]
         self._places = {i: p for i, p in self._places.items() if time_s - p[0] <= self.settings.cool_down_s}
         return changed
@@ -125,12 +130,24 @@ class EventDecoder:
         degrees = lying_degree(people.keypoints, people.scores)
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(degrees[row])
-            person = self._people.setdefault(track_id, _Person(time_s, box, lying))
+            person = self._people.setdefault(track_id, _Person(time_s, time_s, box, lying))
             person.seen_s, person.box, person.lying = time_s, box, lying
             if lying > self.settings.upright_degree:
                 person.upright_since_s = None
             elif person.upright_since_s is None:
                 person.upright_since_s = time_s
+
+    def _hand_over(self, time_s: float) -> None:
+        """Pass the event of somebody out of sight to who has turned up lying there since; it keeps its track id."""
+        for lost_id, lost in list(self._people.items()):
+            if lost.event is None or time_s - lost.seen_s <= self.settings.confirm_s / 2:
+                continue
+            for person in self._people.values():
+                new = person.event is None and person.first_s > lost.seen_s and person.seen_s == time_s
+                if new and person.lying >= self.settings.lying_degree and _same_place(person.box, lost.box):
+                    person.event, person.candidate_s = lost.event, None
+                    del self._people[lost_id]
+                    break
 
     def _score(self, person: _Person, score: PersonScore) -> None:
         if score.fall < self.settings.keep_score:
@@ -172,8 +189,7 @@ class EventDecoder:
 
     def _is_known(self, person: _Person) -> bool:
         """Whether this fall was already reported, under this or another number."""
-        square = square_boxes(person.box[None])
-        return any(box_iou(square, square_boxes(box[None]))[0, 0] > 0 for _, box in self._places.values())
+        return any(_same_place(person.box, box) for _, box in self._places.values())
 
     def _follow(self, person: _Person, time_s: float) -> None:
         event = person.event
@@ -188,3 +204,8 @@ class EventDecoder:
             person.peak = None
         if event != person.event:
             person.event = event
+
+
+def _same_place(box_a: np.ndarray, box_b: np.ndarray) -> bool:
+    """Whether the squares around two people (4,) overlap."""
+    return bool(box_iou(square_boxes(box_a[None]), square_boxes(box_b[None]))[0, 0] > 0)

@@ -163,6 +163,30 @@ def precision_recall(labels: np.ndarray, fall: np.ndarray) -> tuple[np.ndarray, 
     return precision, recall, float(np.sum(np.diff(recall) * precision[1:]))
 
 
+def operating_curve_plot(
+    path: str | Path, points: Sequence[tuple[float, float, float]], threshold: float
+) -> None:
+    """Draw event recall over false alarms per hour as the alert score moves.
+
+    Args:
+        path: the PNG to write.
+        points: (P, 3) false alarms per hour, recall in [0, 1], alert score; ascending by alert score.
+        threshold: the alert score in use, marked.
+    """
+    figure, axes = _canvas("Operating curve", "false alarms per hour", "event recall")
+    rates, recalls, scores = np.asarray(points, np.float64).reshape(-1, 3).T
+    axes.plot(rates, recalls, "o-", color=COLOURS[0], linewidth=2, markersize=4)
+    for rate, recall, score in points[::3]:
+        axes.annotate(f"{score:g}", (rate, recall), (4, -11), textcoords="offset points", fontsize=8, color=_MUTED)
+    if len(scores):
+        used = int(np.argmin(np.abs(scores - threshold)))
+        axes.plot(rates[used], recalls[used], "o", color=COLOURS[1], markersize=9, label=f"alert score {threshold:g}")
+        axes.legend(frameon=False, loc="lower right")
+    axes.set(ylim=(-0.02, 1.04))
+    axes.set_xlim(left=0)
+    _save(figure, path)
+
+
 def timeline_plot(
     path: str | Path,
     scores: Mapping[int, tuple[np.ndarray, np.ndarray]],

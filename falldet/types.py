@@ -102,7 +102,7 @@ class People:
 class PoseSource(Protocol):
     """Where keypoints come from: image in, people out."""
 
-    def __call__(self, image: np.ndarray) -> People:
+    def __call__(self, image: np.ndarray, /) -> People:
         """Return the people in `image` (H, W, 3) uint8 BGR."""
         ...
 
