@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from falldet.cli import stop_on_request
 from falldet.draw import annotate
+from falldet.errors import FalldetError
 from falldet.files import finished_file
 from falldet.pipeline import Pipeline, Seen, Settings
 from falldet.plots import timeline_plot
@@ -59,6 +60,8 @@ def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options
     """
     info = probe(source)
     stem = stem_of(source)
+    if options.video and (options.out_dir / f"{stem}.mp4").resolve() == Path(source).resolve():
+        raise FalldetError(f"the annotated video would replace {source}; choose another --out-dir")
     events: dict[tuple[int, float], Event] = {}
     history = ScoreHistory()
     paths = {name: options.out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")}

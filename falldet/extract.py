@@ -66,6 +66,8 @@ def extract(
         FalldetError: not one clip could be used, or a file can't be written.
         KeyboardInterrupt: after Ctrl-C, once the video in hand has been dropped.
     """
+    if people < 1 or seed < 0:
+        raise FalldetError(f"people = {people} must be at least 1 and seed = {seed} at least 0")
     annotations: list[dict[str, Any]] = []
     used: list[ClipRecord] = []
     left_out: list[tuple[Path, str]] = []

@@ -86,8 +86,8 @@ class Pipeline:
         pose_source: PoseSource | None = None,
         device: str = "CPU",
     ) -> None:
+        self.recognise = recognise or Recogniser(settings.recogniser, device)  # first: it is never a download
         self.pose_source = pose_source or MoveNet(settings.pose, device)
-        self.recognise = recognise or Recogniser(settings.recogniser, device)
         self.tracker = PoseTracker(settings.tracker)
         self.windower = Windower(settings.windows)
         self.fuser = Fuser(settings.fusion)

@@ -163,9 +163,7 @@ def precision_recall(labels: np.ndarray, fall: np.ndarray) -> tuple[np.ndarray, 
     return precision, recall, float(np.sum(np.diff(recall) * precision[1:]))
 
 
-def operating_curve_plot(
-    path: str | Path, points: Sequence[tuple[float, float, float]], threshold: float
-) -> None:
+def operating_curve_plot(path: str | Path, points: Sequence[tuple[float, float, float]], threshold: float) -> None:
     """Draw event recall over false alarms per hour as the alert score moves.
 
     Args:

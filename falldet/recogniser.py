@@ -98,7 +98,7 @@ class Recogniser:
         device: OpenVINO device name.
 
     Raises:
-        FalldetError: the checkpoint can't be found, or wasn't written by tools/export.py.
+        FalldetError: the checkpoint can't be found, wasn't written by tools/export.py, or can't run on the device.
     """
 
     def __init__(self, settings: RecogniserSettings | None = None, device: str = "CPU") -> None:
@@ -113,7 +113,11 @@ class Recogniser:
         config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.settings.threads:
             config["INFERENCE_NUM_THREADS"] = self.settings.threads
-        self._request = core.compile_model(model, device, config).create_infer_request()
+        try:
+            self._request = core.compile_model(model, device, config).create_infer_request()
+        except RuntimeError:
+            known = ", ".join(core.available_devices)
+            raise FalldetError(f"{path} can't run on device {device!r}; OpenVINO has here: {known}") from None
 
     def __call__(self, windows: Sequence[Window]) -> list[WindowScore]:
         """Return one score per window, in order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,8 +35,10 @@ def read_settings(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, 
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except FileNotFoundError:
         raise FalldetError(f"no settings file {path}; give an existing one with --config") from None
-    except (SyntaxError, UnicodeDecodeError, ValueError, OSError) as error:
+    except (SyntaxError, ValueError, OSError) as error:
         raise FalldetError(f"{path} is not a settings file: {error}") from None
+    except (MemoryError, RecursionError):
+        raise FalldetError(f"{path} is not a settings file: it is nested too deep") from None
     settings: dict[str, Any] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
@@ -65,6 +68,8 @@ def build(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> Set
             raise FalldetError(unknown_key(f"{where}.{key}", key, known))
         if not _fits(value, known[key]):
             raise FalldetError(f"{where}.{key} = {value!r} has the wrong type; it must be {_name(known[key])}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise FalldetError(f"{where}.{key} = {value!r} must be a finite number")
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:
@@ -74,6 +79,8 @@ def build(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> Set
 def unknown_key(full_name: str, key: str, known: Iterable[str]) -> str:
     """Return the sentence that says `full_name` is unknown and which known key is the nearest."""
     names = sorted(known)
+    if not names:
+        return f"unknown setting {full_name}; there is no setting to be had there"
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
     return f"unknown setting {full_name}; did you mean {near[0]!r}? known here: {', '.join(names)}"
 
@@ -89,7 +96,7 @@ def _literal(node: ast.expr, path: Path) -> Any:
     else:
         try:
             return ast.literal_eval(node)
-        except ValueError:
+        except (ValueError, TypeError):
             pass
     raise FalldetError(f"{path}:{node.lineno}: only numbers, strings, lists and dict(...) may stand in a settings file")
 
@@ -109,7 +116,7 @@ def _override(settings: dict[str, Any], override: str) -> None:
         raise FalldetError(unknown_key(name, last, target))
     try:
         target[last] = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         target[last] = text
 
 

@@ -40,6 +40,12 @@ class TrackerSettings:
     duplicate_similarity: float = 0.7
     velocity_memory_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where a size or a time constant is not above 0."""
+        for name in ("square_scale", "velocity_memory_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} = {getattr(self, name)} must be above 0")
+
 
 @dataclass(slots=True)
 class _Track:

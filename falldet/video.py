@@ -33,6 +33,8 @@ OUTPUT_TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 25.0
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
+MISSING_SHARE = 0.05
+"""A file with this share of its frames and of its length missing is reported as broken off."""
 
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -49,6 +51,11 @@ class VideoInfo:
 def is_stream(source: str | Path) -> bool:
     """Return True for a URL (rtsp://...) or a webcam number, False for a file's path."""
     return bool(re.match(r"^([a-z][a-z0-9+.-]+://|\d+$)", str(source)))
+
+
+def shown(source: str | Path) -> str:
+    """Return what messages call a source: a path, or an address without name and password."""
+    return re.sub(r"(?<=://)[^/]*@", "", str(source)) if is_stream(source) else str(source)
 
 
 def probe(source: str | Path) -> VideoInfo:
@@ -70,7 +77,7 @@ def read_frames(source: str | Path) -> Iterator[Frame]:
 
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing
     the nominal rate fills in. Rotation metadata is applied. A file that breaks off in the middle yields the frames
-    before the break and logs a warning.
+    before the break, and pictures that can't be decoded are left out; both are logged as warnings.
 
     Raises:
         FalldetError: the source can't be opened, has no video or yields not a single frame.
@@ -89,8 +96,11 @@ def read_frames(source: str | Path) -> Iterator[Frame]:
                 time_s = last_s + period_s
             yield Frame(index, float(time_s), _upright(picture))
             index, last_s = index + 1, time_s
+        promised, promised_s = stream.frames, float((stream.duration or 0) * (stream.time_base or 0))
     if index == 0:
-        raise FalldetError(f"no frame could be read from {source}; is the file complete?")
+        raise FalldetError(f"no frame could be read from {shown(source)}; is the file complete?")
+    if index < promised * (1 - MISSING_SHARE) and last_s + period_s < promised_s * (1 - MISSING_SHARE):
+        logger.warning("%s breaks off: it has %d of %d frames; these are used", shown(source), index, promised)
 
 
 class VideoWriter:
@@ -181,10 +191,11 @@ def _open(source: str | Path) -> av.container.InputContainer:
         container = av.open(name, format=form, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise FalldetError(f"can't read {source} as video: {reason}; is it a complete video?") from None
+        cure = "check the address" if is_stream(source) else "is it a complete video?"
+        raise FalldetError(f"can't read {shown(source)} as video: {reason}; {cure}") from None
     if not container.streams.video:
         container.close()
-        raise FalldetError(f"{source} holds no video, only other streams; give a video file")
+        raise FalldetError(f"{shown(source)} holds no video, only other streams; give a video file")
     return container
 
 
@@ -198,14 +209,19 @@ def _check_file(path: Path) -> None:
 
 
 def _decode(container: av.container.InputContainer, source: str | Path) -> Iterator[av.VideoFrame]:
-    shown_s = 0.0
+    damaged = 0
     try:
-        for picture in container.decode(video=0):
-            if picture.width and picture.height:
-                shown_s = picture.time if picture.time is not None else shown_s
-                yield picture
+        for packet in container.demux(video=0):
+            try:
+                pictures = packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+                continue
+            yield from (picture for picture in pictures if picture.width and picture.height)
     except av.error.FFmpegError as error:
-        logger.warning("%s breaks off after %.1f s (%s); what came before is used", source, shown_s, error.strerror)
+        logger.warning("%s breaks off (%s); what came before is used", shown(source), error.strerror)
+    if damaged:
+        logger.warning("%s: %d damaged pictures are left out", shown(source), damaged)
 
 
 def _frame_rate(stream: av.VideoStream) -> float:

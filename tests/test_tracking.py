@@ -113,7 +113,7 @@ def test_number_comes_with_the_third_observation_and_not_for_a_weak_one(people_f
     people = people_factory((100, 200))
     found = [int(tracker.update(people, i / 25).track_ids[0]) for i in range(4)]
     assert found == [NO_TRACK, NO_TRACK, 1, 1]
-    weak = people_factory((100, 200), score=0.19)
+    weak = people_factory((100, 200), score=TrackerSettings().birth_score - 0.01)
     tracker.reset()
     assert [int(tracker.update(weak, i / 25).track_ids[0]) for i in range(5)] == [NO_TRACK] * 5
 
@@ -122,7 +122,7 @@ def test_a_weak_observation_goes_on_with_a_track(people_factory: Callable[..., P
     tracker = PoseTracker()
     for i in range(4):
         tracker.update(people_factory((100, 200)), i / 25)
-    assert tracker.update(people_factory((101, 200), score=0.1), 4 / 25).track_ids.tolist() == [1]
+    assert tracker.update(people_factory((101, 200), score=TrackerSettings().birth_score / 2), 4 / 25).track_ids.tolist() == [1]
 
 
 def test_a_flicker_gets_no_number(people_factory: Callable[..., People]) -> None:

@@ -47,12 +47,13 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
+    from falldet.video import probe
+
+    probe(arguments.source)  # before the slow imports: a wrong path is told at once
     from falldet.demo import DemoOptions, run_demo, stem_of
     from falldet.pipeline import Pipeline, Settings
     from falldet.settings import read_settings
-    from falldet.video import probe
 
-    probe(arguments.source)
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
         settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("config", help="config of the run")
     parser.add_argument("checkpoint", help=".pth file of the run")
     parser.add_argument("--split", default="test", help="train, val or test (default: test)")
-    parser.add_argument("--ann-file", help="annotation file instead of the config's")
+    parser.add_argument("--ann-file", nargs="+", default=(), help="annotation files instead of the config's")
     parser.add_argument("--out-dir", help="where the files go (default: test_<split> beside the checkpoint)")
     args = parser.parse_args()
 

@@ -20,7 +20,7 @@ randomness = dict(seed=0, deterministic=True)
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),  # gloo takes its place where there is no GPU
+    dist_cfg=dict(backend="nccl"),  # tools/train.py takes gloo where there is no GPU
 )
 visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])
 log_processor = dict(type="LogProcessor", window_size=20, by_epoch=True)

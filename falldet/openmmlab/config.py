@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ SPLITS = ("train", "val", "test")
 _OWN_IMPORTS = ["falldet.openmmlab"]
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = (), ann_file: str | None = None) -> Config:
+def load_config(path: str | Path, overrides: Iterable[str] = (), ann_files: Sequence[str] = ()) -> Config:
     """Return an MMEngine config.
 
     Args:
         path: a config file. It is Python code and runs: name only files you trust.
         overrides: `key.sub=value` strings; an element of a list is named by its number.
-        ann_file: an annotation file that replaces the config's in all three data loaders.
+        ann_files: annotation files that replace the config's in all three data loaders.
 
     Raises:
         FalldetError: the file is missing or broken, or an override names an unknown key.
@@ -36,11 +36,20 @@ def load_config(path: str | Path, overrides: Iterable[str] = (), ann_file: str |
         raise FalldetError(f"{path} is not a config that can be read: {error}") from None
     changes = dict(_parse(config, override) for override in overrides)
     config.merge_from_dict(changes)
-    if ann_file is not None:
-        config.ann_file = ann_file
+    if ann_files:
         for split in SPLITS:
-            config[f"{split}_dataloader"].dataset.ann_file = ann_file
+            dataset = innermost_dataset(config, split)
+            dataset["ann_file"] = list(ann_files)
+            config[f"{split}_dataloader"].dataset = dataset
     return config
+
+
+def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
+    """Return the settings of a split's dataset, the first of several, out of RepeatDataset and the like."""
+    dataset = config[f"{split}_dataloader"].dataset
+    while "dataset" in dataset or "datasets" in dataset:
+        dataset = dataset.dataset if "dataset" in dataset else dataset.datasets[0]
+    return dataset
 
 
 def config_beside(checkpoint: str | Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mmaction.datasets import PoseDataset
@@ -10,6 +9,7 @@ from mmaction.registry import DATASETS
 
 from falldet.annotations import load_annotations
 from falldet.errors import FalldetError
+from falldet.windows import label_windows
 
 
 @DATASETS.register_module()
@@ -17,7 +17,7 @@ class FallDataset(PoseDataset):
     """Skeleton clips labelled 0 (no fall) or 1 (fall).
 
     Args:
-        ann_file: the pickle that tools/extract_kpts.py writes; read without running code from it.
+        ann_file: the pickle that tools/extract_kpts.py writes, or several; read without running code from them.
         pipeline: transforms, in order.
         split: name of one of the file's splits, or None for every clip.
         window: None makes every clip one sample. A dict makes every clip its labelled windows: the keyword arguments
@@ -30,7 +30,7 @@ class FallDataset(PoseDataset):
 
     def __init__(
         self,
-        ann_file: str,
+        ann_file: str | list[str],
         pipeline: list[Any],
         split: str | None = None,
         window: dict[str, Any] | None = None,
@@ -38,33 +38,30 @@ class FallDataset(PoseDataset):
     ) -> None:
         """Read the annotations; see the class for the arguments."""
         self.window = window
-        super().__init__(ann_file, pipeline, split=split, **kwargs)
+        self.ann_files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
+        super().__init__("", pipeline, split=split, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Return the samples of the split.
+        """Return the samples of the split, of all files.
 
         Raises:
-            FalldetError: the file is missing, the split is unknown or it holds no sample.
+            FalldetError: a file is missing, the split is unknown or it holds no sample.
         """
-        path = Path(self.ann_file)
-        if not path.is_file():
-            raise FalldetError(
-                f"no annotation file {path}; make it with `python tools/extract_kpts.py videos/ --out {path}`"
-            )
+        samples = [sample for path in self.ann_files for sample in self._samples(path)]
+        if not samples:
+            names = ", ".join(self.ann_files)
+            raise FalldetError(f"split {self.split!r} of {names} holds no sample; extract more clips or choose another")
+        return samples
+
+    def _samples(self, path: str) -> list[dict[str, Any]]:
         content = load_annotations(path)
-        samples = content["annotations"]
+        annotations = content["annotations"]
         if self.split is not None:
             splits = content["split"]
             if self.split not in splits:
                 raise FalldetError(f"{path} has no split {self.split!r}; it has {', '.join(sorted(splits))}")
             chosen = set(splits[self.split])
-            samples = [annotation for annotation in samples if annotation["frame_dir"] in chosen]
-        if self.window is not None:
-            from falldet.windows import label_windows
-
-            samples = [sample for annotation in samples for sample in label_windows(annotation, **self.window)]
-        if not samples:
-            raise FalldetError(
-                f"split {self.split!r} of {path} holds no sample; extract more clips or choose another split"
-            )
-        return samples
+            annotations = [annotation for annotation in annotations if annotation["frame_dir"] in chosen]
+        if self.window is None:
+            return annotations
+        return [sample for annotation in annotations for sample in label_windows(annotation, **self.window)]

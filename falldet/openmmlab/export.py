@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import falldet
 from falldet.errors import FalldetError
-from falldet.openmmlab.config import SPLITS, config_beside, load_config
-from falldet.openmmlab.model import build_recogniser, innermost_dataset, steps
+from falldet.openmmlab.config import SPLITS, config_beside, innermost_dataset, load_config
+from falldet.openmmlab.model import build_recogniser, steps
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
 

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 
 from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
+from falldet.openmmlab.config import innermost_dataset
 
 
 def build_recogniser(config: Config, checkpoint: str | Path) -> torch.nn.Module:
@@ -39,14 +40,6 @@ def build_recogniser(config: Config, checkpoint: str | Path) -> torch.nn.Module:
             f"{checkpoint} doesn't fit {config.filename} ({reason[:160]}); give the config it was trained with"
         ) from None
     return model.eval()
-
-
-def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
-    """Return the settings of a split's dataset, inside whatever wrappers (such as RepeatDataset) surround it."""
-    dataset = config[f"{split}_dataloader"].dataset
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def steps(config: Config, split: str, kind: str) -> Iterator[dict[str, Any]]:

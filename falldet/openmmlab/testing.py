@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.config import SPLITS, load_config
+from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.hooks import versions
 from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
-from falldet.openmmlab.model import build_recogniser, innermost_dataset
+from falldet.openmmlab.model import build_recogniser
 from falldet.openmmlab.training import quiet_libraries
 from falldet.plots import confusion_matrix_plot, precision_recall_plot
 
@@ -33,7 +34,7 @@ def evaluate_checkpoint(
     checkpoint: str | Path,
     split: str = "test",
     out_dir: str | Path | None = None,
-    ann_file: str | None = None,
+    ann_files: Sequence[str] = (),
 ) -> Result:
     """Score every sample of a split and write confusion_matrix.png, pr_curve.png, scores.npz and metrics.json.
 
@@ -42,7 +43,7 @@ def evaluate_checkpoint(
         checkpoint: its weights.
         split: "train", "val" or "test"; always prepared without augmentation.
         out_dir: where the files go; None means `test_<split>` beside the checkpoint.
-        ann_file: replaces the config's annotation file.
+        ann_files: replace the config's annotation file.
 
     Raises:
         FalldetError: a file is missing or the split is unknown.
@@ -50,7 +51,7 @@ def evaluate_checkpoint(
     if split not in SPLITS:
         raise FalldetError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
     quiet_libraries()
-    config = load_config(config_path, ann_file=ann_file)
+    config = load_config(config_path, ann_files=ann_files)
     innermost_dataset(config, "test")["split"] = split
     metric = _score(config, checkpoint)
     report = metric.report

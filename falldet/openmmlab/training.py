@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def train(
     launcher: str = "none",
     seed: int | None = None,
     overrides: Iterable[str] = (),
-    ann_file: str | None = None,
+    ann_files: Sequence[str] = (),
 ) -> Path:
     """Train as a config says and return the work dir.
 
@@ -52,12 +52,12 @@ def train(
         launcher: "none", or "pytorch" where torchrun starts one process per device.
         seed: replaces the config's seed.
         overrides: `key.sub=value` strings.
-        ann_file: replaces the config's annotation file.
+        ann_files: replace the config's annotation file.
 
     Raises:
         FalldetError: a file, a key or a checkpoint to resume from is missing.
     """
-    config = load_config(config_path, overrides, ann_file)
+    config = load_config(config_path, overrides, ann_files)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config_path).stem)
     config.work_dir = str(folder)
     if seed is not None:
@@ -65,19 +65,15 @@ def train(
     if resume:
         config.resume, config.load_from = True, _checkpoint_to_resume(folder)
     runner = make_runner(config, launcher)
-    _log.info(
-        "training %s: %d samples, %d epochs, into %s",
-        Path(config_path).name,
-        len(runner.train_dataloader.dataset) if hasattr(runner.train_dataloader, "dataset") else 0,
-        config.train_cfg.max_epochs,
-        folder,
-    )
+    if runner.rank == 0:
+        name, samples = Path(config_path).name, len(runner.train_loop.dataloader.dataset)
+        _log.info("training %s: %d samples, %d epochs, into %s", name, samples, runner.max_epochs, folder)
     runner.train()
     return folder
 
 
 def make_runner(config: Config, launcher: str = "none") -> QuietRunner:
-    """Return a runner for this machine: gloo instead of nccl without a GPU, deterministic cuBLAS, no warning walls."""
+    """Return a runner for this machine: gloo without a GPU, deterministic cuBLAS, no walls of warnings."""
     quiet_libraries()
     config.launcher = launcher
     if launcher == "none":
@@ -85,9 +81,20 @@ def make_runner(config: Config, launcher: str = "none") -> QuietRunner:
     elif "RANK" not in os.environ:
         raise FalldetError(f"--launcher {launcher} needs torchrun: `torchrun --nproc-per-node 2 tools/train.py ...`")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's demand for deterministic matrix products
-    if not torch.cuda.is_available():
-        config.setdefault("env_cfg", {}).setdefault("dist_cfg", {})["backend"] = "gloo"
+    if launcher == "pytorch" and not torch.cuda.is_available():
+        _join_processes_without_gpu(config)
     return QuietRunner.from_cfg(config)
+
+
+def _join_processes_without_gpu(config: Config) -> None:
+    """Set up gloo, which MMEngine itself can't do: it selects a CUDA device in any case.
+
+    https://github.com/open-mmlab/mmengine/blob/main/mmengine/dist/utils.py, _init_dist_pytorch
+    Delete when `init_dist("pytorch", backend="gloo")` works beside a CPU-only torch.
+    """
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")
+    config.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel", "device_ids": None})
 
 
 def quiet_libraries() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import openvino
 
 from falldet.checkpoints import find_checkpoint
+from falldet.errors import FalldetError
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -82,12 +83,15 @@ class MoveNet:
         self._scaled_wh = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         input_hw = [STRIDE * math.ceil(side / STRIDE) for side in (self._scaled_wh[1], self._scaled_wh[0])]
         self._input = np.zeros((1, *input_hw, 3), np.uint8)
-        model = self._core.read_model(self._path)
-        model.reshape([1, *input_hw, 3])
         config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
         if self.settings.threads:
             config["INFERENCE_NUM_THREADS"] = self.settings.threads
-        self._request = self._core.compile_model(model, self._device, config).create_infer_request()
+        try:
+            model = self._core.read_model(self._path)
+            model.reshape([1, *input_hw, 3])
+            self._request = self._core.compile_model(model, self._device, config).create_infer_request()
+        except RuntimeError:
+            raise FalldetError(f"{self._path} is no MoveNet that runs on device {self._device!r}; give another") from None
         self._request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
         self._image_hw = (height, width)
 

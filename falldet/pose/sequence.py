@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from falldet.errors import FalldetError
 from falldet.types import People, PoseSource
 from falldet.video import read_frames
 
@@ -54,16 +55,21 @@ class PoseSequence:
             )
 
     def save(self, path: Path) -> None:
-        """Write the sequence to `path` in one step, without pickle."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=".", suffix=".npz.part", dir=path.parent)
+        """Write the sequence to `path` in one step, without pickle; raises FalldetError where that can't be done."""
+        part = None
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, part = tempfile.mkstemp(prefix=".", suffix=".npz.part", dir=path.parent)
             with os.fdopen(descriptor, "wb") as stream:
                 values = {name: getattr(self, name) for name in self.__dataclass_fields__}
                 np.savez(stream, format=FORMAT, **values)
+            Path(part).chmod(0o644)
             os.replace(part, path)
+        except OSError as error:
+            raise FalldetError(f"can't write {path}: {error.strerror}; choose another place for the poses") from None
         finally:
-            Path(part).unlink(missing_ok=True)
+            if part is not None:
+                Path(part).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> PoseSequence:
@@ -108,9 +114,16 @@ class PoseCache:
         folder: where the files are kept.
         pose_source: makes the poses that are not there yet.
         settings_name: says how: any text that changes when the poses would.
+
+    Raises:
+        FalldetError: the folder can't be made.
     """
 
     def __init__(self, folder: Path, pose_source: Callable[[], PoseSource], settings_name: str) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FalldetError(f"can't make the folder {folder}: {error.strerror}; choose another one") from None
         self.folder = folder
         self._make = pose_source
         self._source: PoseSource | None = None
@@ -132,6 +145,9 @@ class PoseCache:
 
     def _key(self, video: Path) -> str:
         digest = hashlib.sha256(self._settings_name.encode())
-        with video.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        try:
+            with video.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise FalldetError(f"can't read {video}: {error.strerror}; check the path") from None
         return digest.hexdigest()[:32]

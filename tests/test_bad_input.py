@@ -1,0 +1,340 @@
+"""Bad input through the real tools: one sentence, exit code 2, no traceback, nothing half-written; odd input works."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from falldet.checkpoints import find_checkpoint
+from falldet.demo import DemoOptions, run_demo
+from falldet.errors import FalldetError
+from falldet.pipeline import Pipeline, Settings
+from falldet.settings import read_settings
+from falldet.video import read_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO_CONFIG = ROOT / "configs" / "demo.py"
+
+
+def record(
+    path: Path,
+    frames: int = 5,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    size: tuple[int, int] = (64, 48),
+    rotation: int = 0,
+    times_s: list[float] | None = None,
+) -> Path:
+    with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in range(frames):
+            picture = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 90, np.uint8), format="bgr24")
+            picture.pts, picture.time_base = round(1000 * (times_s[number] if times_s else number / 25)), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def audio(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.sample_rate, sound.pts = 16_000, 0
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    return path
+
+
+def written(path: Path, contents: bytes | str = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    return path
+
+
+def cut(path: Path, mark: bytes) -> Path:
+    """A video of which only what stands before `mark` is left."""
+    whole = record(path, 20).read_bytes()
+    return written(path, whole[: whole.index(mark) + len(mark)])
+
+
+def no_pixels(path: Path) -> Path:
+    """A video whose headers say 0x0 and whose pictures are gone."""
+    contents = bytearray(record(path, 5, "mjpeg", "yuvj420p").read_bytes())
+    entry = contents.index(b"stsd") + 12
+    contents[entry + 32 : entry + 36] = bytes(4)
+    start = contents.index(b"mdat") + 4
+    return written(path, bytes(contents[:start]) + bytes(len(contents) - start))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One mistake: which tool, what is prepared in an empty folder, what is asked, what is said."""
+
+    tool: str
+    arguments: tuple[str, ...]
+    says: str
+    prepare: Callable[[Path], object] = field(default=lambda folder: None)
+    leaves: tuple[str, ...] = ()
+
+
+def demo(says: str, prepare: Callable[[Path], object] = lambda folder: None, *more: str, source: str = "a.mp4") -> Case:
+    return Case("demo", (source, "--out-dir", "out", *more), says, prepare)
+
+
+def demo_options(says: str, *more: str, prepare: Callable[[Path], object] = lambda folder: None) -> Case:
+    def with_video(folder: Path) -> None:
+        record(folder / "a.mp4")
+        prepare(folder)
+
+    return demo(says, with_video, *more)
+
+
+def extraction(says: str, prepare: Callable[[Path], object], *more: str, leaves: tuple[str, ...] = ()) -> Case:
+    return Case("extract_kpts", ("v", "--out", "out/falls.pkl", "--cache", "out/poses", *more), says, prepare, leaves)
+
+
+def manifest(says: str, contents: bytes | str) -> Case:
+    return extraction(says, lambda folder: written(folder / "m.csv", contents), "--manifest", "m.csv")
+
+
+CASES = {
+    "no such video": demo("no such video: a.mp4"),
+    "empty file": demo("is empty (0 bytes)", lambda folder: written(folder / "a.mp4")),
+    "text renamed .mp4": demo("can't read a.mp4 as video", lambda folder: written(folder / "a.mp4", "hello\n" * 99)),
+    "noise": demo("can't read a.mp4", lambda folder: written(folder / "a.mp4", np.random.default_rng(0).bytes(9999))),
+    "folder as a video": demo("is a folder", lambda folder: (folder / "a.mp4").mkdir()),
+    "audio only": demo("holds no video", lambda folder: audio(folder / "a.mp4")),
+    "cut before the index": demo("can't read a.mp4", lambda folder: cut(folder / "a.mp4", b"ftyp")),
+    "unreachable stream": demo("can't read rtsp://127.0.0.1:9/x", source="rtsp://127.0.0.1:9/x"),
+    "missing webcam": demo("can't read 97", source="97"),
+    "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_score=0.5"),
+    "unknown key": demo_options("did you mean 'alert_score'", "--cfg-options", "events.alertscore=0.5"),
+    "not a number": demo_options("has the wrong type", "--cfg-options", "events.alert_score=high"),
+    "out of order": demo_options("keep_score <= alert_score", "--cfg-options", "events.alert_score=0.1"),
+    "no value": demo_options("takes key=value", "--cfg-options", "events.alert_score"),
+    "missing config": demo_options("no settings file none.py", "--config", "none.py"),
+    "code in the config": demo_options(
+        "c.py:1: only", "--config", "c.py", prepare=lambda folder: written(folder / "c.py", "import os")
+    ),
+    "unknown recogniser": demo_options("no file and no known checkpoint", "--checkpoint", "none.onnx"),
+    "text as a recogniser": demo_options(
+        "x.onnx", "--checkpoint", "x.onnx", prepare=lambda folder: written(folder / "x.onnx", "no model")
+    ),
+    "wrong pickle as a recogniser": demo_options(
+        "x.pth", "--checkpoint", "x.pth", prepare=lambda folder: written(folder / "x.pth", pickle.dumps({"a": 1}))
+    ),
+    "missing folder": extraction("no folder v", lambda folder: None),
+    "folder without videos": extraction("holds no video", lambda folder: (folder / "v").mkdir()),
+    "unlabelled videos": extraction("1 videos, none of them", lambda folder: written(folder / "v" / "a.mp4", "x")),
+    "only broken videos": extraction(
+        "none of the 2 videos could be used",
+        lambda folder: [written(folder / "v" / "fall" / name, "x") for name in ("a.mp4", "b.mp4")],
+        leaves=("falls_report.csv",),
+    ),
+    "missing manifest": extraction("no manifest m.csv", lambda folder: None, "--manifest", "m.csv"),
+    "manifest without a column": manifest("m.csv:1: no column 'label'", "path,fall\na.mp4,1\n"),
+    "manifest with an unknown label": manifest("m.csv:2: unknown label 'maybe'", "path,label\na.mp4,maybe\n"),
+    "manifest without a line": manifest("lists no clip", "path,label\n"),
+    "manifest that is no text": manifest("can't be read as a CSV file", b"path,label\n\xff\xfe\x00\n"),
+    "manifest of missing videos": extraction(
+        "none of the 1 videos could be used",
+        lambda folder: written(folder / "m.csv", "path,label\nnone.mp4,fall\n"),
+        "--manifest",
+        "m.csv",
+        leaves=("falls_report.csv",),
+    ),
+    "nobody to keep": extraction(
+        "people = 0 must be", lambda folder: written(folder / "v" / "fall" / "a.mp4", "x"), "--people", "0"
+    ),
+}
+"""What ends before a model is needed."""
+
+NEED_MODELS = {
+    "headers without pictures": demo("no frame could be read", lambda folder: cut(folder / "a.mp4", b"mdat")),
+    "0x0": demo("a.mp4", lambda folder: no_pixels(folder / "a.mp4")),
+    "out-dir is a file": demo_options("can't write", "--out-dir", "f", prepare=lambda folder: written(folder / "f")),
+    "results would replace the source": Case(
+        "demo", ("a.mp4", "--out-dir", "."), "would replace a.mp4", lambda folder: record(folder / "a.mp4")
+    ),
+    "unknown device": demo_options("'TPU'", "--device", "TPU"),
+    "pose model that is none": demo_options(
+        "p.tflite", "--cfg-options", "pose.checkpoint=p.tflite", prepare=lambda folder: written(folder / "p.tflite", "x")
+    ),
+}
+
+TRAINING = {
+    "missing training config": Case("train", ("none.py",), "none.py"),
+    "wrong pickle": Case(
+        "train",
+        (str(ROOT / "configs" / "stgcn_fall.py"), "--ann-file", "falls.pkl", "--work-dir", "out"),
+        "falls.pkl",
+        lambda folder: written(folder / "falls.pkl", pickle.dumps(Fraction(1, 2))),
+    ),
+    "missing annotation file": Case(
+        "train",
+        (str(ROOT / "configs" / "stgcn_fall.py"), "--ann-file", "falls.pkl", "--work-dir", "out"),
+        "tools/extract_kpts.py",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a tool left behind."""
+
+    code: int
+    stderr: str
+    new: list[str]
+
+
+def outcome(case: Case, folder: Path) -> Outcome:
+    folder.mkdir()
+    case.prepare(folder)
+    before = {path.relative_to(folder) for path in folder.rglob("*")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / f"{case.tool}.py"), *case.arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    after = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return Outcome(done.returncode, done.stderr, sorted(path.name for path in after - before))
+
+
+def outcomes(cases: dict[str, Case], folder: Path) -> dict[str, Outcome]:
+    """All cases, two at a time: most of the time goes into starting Python."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = {name: pool.submit(outcome, case, folder / str(i)) for i, (name, case) in enumerate(cases.items())}
+        return {name: run.result() for name, run in runs.items()}
+
+
+def check(case: Case, found: Outcome) -> None:
+    assert found.code == 2, found.stderr
+    assert "Traceback" not in found.stderr
+    said = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1, found.stderr
+    assert found.stderr.endswith(said[0] + "\n")
+    assert case.says in said[0]
+    assert found.new == list(case.leaves)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    return outcomes(CASES, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(bare: dict[str, Outcome], name: str) -> None:
+    check(CASES[name], bare[name])
+    assert bare[name].stderr.startswith("error: ") or CASES[name].tool == "extract_kpts"  # which has a progress bar
+
+
+@pytest.fixture(scope="session")
+def models() -> None:
+    """Skip where a model can't be had."""
+    for name in ("stgcn_fall", "movenet_multipose"):
+        try:
+            find_checkpoint(name)
+        except FalldetError as error:
+            pytest.skip(f"needs the model {name}: {error}")
+
+
+@pytest.fixture(scope="module")
+def with_models(models: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    return outcomes(NEED_MODELS, tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("name", NEED_MODELS)
+def test_a_mistake_found_later_is_one_sentence_and_leaves_nothing(
+    with_models: dict[str, Outcome], name: str
+) -> None:
+    check(NEED_MODELS[name], with_models[name])
+
+
+@pytest.mark.openmmlab
+@pytest.mark.parametrize("name", TRAINING)
+def test_a_mistake_before_training_is_one_sentence_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    if importlib.util.find_spec("mmaction") is None:
+        pytest.skip("needs OpenMMLab (`make install`)")
+    check(TRAINING[name], outcome(TRAINING[name], tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("demo", ()), ("demo", ("a.mp4", "--nosuch")), ("extract_kpts", ("v", "--people", "two"))],
+)
+def test_a_wrong_option_is_told_by_the_usage(tmp_path: Path, tool: str, arguments: tuple[str, ...]) -> None:
+    found = outcome(Case(tool, arguments, ""), tmp_path / "run")
+    assert found.code == 2
+    assert found.stderr.startswith("usage: ")
+    assert "Traceback" not in found.stderr
+    assert found.new == []
+
+
+ODD = {
+    "one frame": (lambda path: record(path, 1), (48, 64)),
+    "10-bit": (lambda path: record(path, 5, pix_fmt="yuv420p10le"), (48, 64)),
+    "odd sizes": (lambda path: record(path, 5, pix_fmt="yuv444p", size=(63, 47)), (48, 64)),
+    "one pixel": (lambda path: record(path, 3, pix_fmt="yuv444p", size=(1, 1)), (2, 2)),
+    "very wide": (lambda path: record(path, 3, size=(1024, 16)), (16, 1024)),
+    "portrait by its rotation flag": (lambda path: record(path, 5, rotation=90), (64, 48)),
+    "variable rate": (lambda path: record(path, 4, times_s=[0.0, 0.04, 1.5, 1.54]), (48, 64)),
+}
+
+
+@pytest.fixture(scope="module")
+def settings_and_pipeline(models: None) -> tuple[Settings, Pipeline]:
+    settings = Settings.from_groups(read_settings(DEMO_CONFIG))
+    return settings, Pipeline(settings)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_videos_without_anybody_work(
+    settings_and_pipeline: tuple[Settings, Pipeline], tmp_path: Path, name: str
+) -> None:
+    settings, pipeline = settings_and_pipeline
+    make, shape = ODD[name]
+    source = make(tmp_path / "a.mp4")
+    result = run_demo(source, pipeline, settings, DemoOptions(tmp_path / "out"))
+    assert result.events == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.mp4", "scores.csv", "events.jsonl", "timeline.png"}
+    assert (tmp_path / "out" / "events.jsonl").read_text() == ""
+    given, drawn = list(read_frames(source)), list(read_frames(tmp_path / "out" / "a.mp4"))
+    assert [frame.time_s for frame in drawn] == pytest.approx([frame.time_s for frame in given], abs=1e-3)
+    assert drawn[0].image.shape[:2] == shape
+
+
+def test_no_person_through_the_tool_is_exit_code_0(models: None, tmp_path: Path) -> None:
+    record(tmp_path / "a.mp4", 10)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "demo.py"), "a.mp4", "--out-dir", "out", "--no-video"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0 falls; 10 frames in ")
+    assert [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()] == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.csv", "events.jsonl", "timeline.png"}
