@@ -1,7 +1,4 @@
-"""Makes the README's moving picture from an annotated video.
-
-    python docs/make_picture.py work_dirs/demo/sample/sample.mp4 docs/sample.webp
-"""
+"""Makes the README's moving picture: python docs/make_picture.py work_dirs/demo/sample/sample.mp4 docs/sample.webp."""
 
 import argparse
 

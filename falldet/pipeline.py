@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from falldet.settings import build, unknown_key
 from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
 from falldet.windows import Windower, WindowSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Pipeline:
         pose_source: PoseSource | None = None,
         device: str = "CPU",
     ) -> None:
-        self.recognise = recognise or Recogniser(settings.recogniser, device)  # first: it is never a download
+        self.recognise = recognise or _recogniser(settings, device)  # first: it is never a download
         self.pose_source = pose_source or MoveNet(settings.pose, device)
         self.tracker = PoseTracker(settings.tracker)
         self.windower = Windower(settings.windows)
@@ -145,3 +148,14 @@ class Pipeline:
         current = self.decoder.current
         events = self.decoder.flush(scores, time_s)
         return Seen(None, People.none(), scores, record, events, current)
+
+
+def _recogniser(settings: Settings, device: str) -> Recogniser:
+    recogniser = Recogniser(settings.recogniser, device)
+    if recogniser.window_s not in (None, settings.windows.length_s):
+        logger.warning(
+            "the recogniser was trained on windows of %g s, windows.length_s is %g; set it to the same",
+            recogniser.window_s,
+            settings.windows.length_s,
+        )
+    return recogniser

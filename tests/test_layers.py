@@ -16,9 +16,9 @@ PACKAGE = ROOT / "falldet"
 
 LEVELS = {
     0: "errors types skeleton geometry settings cli files posture restricted_pickle downloads",
-    1: "video annotations manifest checkpoints scenes draw plots pose",
+    1: "video annotations manifest fallvision checkpoints scenes draw plots pose",
     2: "tracking windows fusion events recogniser",
-    3: "pipeline extract evaluation demo openmmlab",
+    3: "pipeline extract evaluation report demo openmmlab",
     4: "live",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}

@@ -91,7 +91,9 @@ class MoveNet:
             model.reshape([1, *input_hw, 3])
             self._request = self._core.compile_model(model, self._device, config).create_infer_request()
         except RuntimeError:
-            raise FalldetError(f"{self._path} is no MoveNet that runs on device {self._device!r}; give another") from None
+            raise FalldetError(
+                f"{self._path} is no MoveNet for device {self._device!r}; give another --device or pose.checkpoint"
+            ) from None
         self._request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
         self._image_hw = (height, width)
 
