@@ -39,7 +39,7 @@ val_pipeline = [
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),
 ]
 
-# num_workers=0: a sample takes well under a millisecond, so worker processes would only take the network's cores.
+# num_workers=0: a sample takes about a millisecond, so worker processes would only take the network's cores.
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,

@@ -183,6 +183,7 @@ class EventDecoder:
                     tuple(float(side) for side in person.box),
                 )
                 self._places[track_id] = (time_s, person.box)
+                person.upright_since_s = None  # having stood before the alert is no recovery
             person.candidate_s = None
         elif waited:
             person.candidate_s = person.peak = None

@@ -14,6 +14,7 @@ import openvino
 
 from falldet.checkpoints import cache_folder, find_checkpoint
 from falldet.errors import FalldetError
+from falldet.runtime import openvino_core
 from falldet.types import Window, WindowScore
 from falldet.windows import WINDOW_FRAMES, resample
 
@@ -104,7 +105,7 @@ class Recogniser:
     def __init__(self, settings: RecogniserSettings | None = None, device: str = "CPU") -> None:
         self.settings = settings or RecogniserSettings()
         path = _as_onnx(find_checkpoint(self.settings.checkpoint))
-        core = openvino.Core()
+        core = openvino_core()
         try:
             model = core.read_model(path)
         except RuntimeError:

@@ -152,7 +152,9 @@ def label_windows(
 
     A window is a fall when at least `fall_overlap` of the going down of one interval lies in it and the person was
     seen during it; not a fall when at most `clear_overlap` does; in between it teaches nothing and is left out. Lying
-    afterwards is not a fall.
+    afterwards is not a fall. The first person of a clip is the one who falls. Another who is in sight beside the first
+    during a fall is a bystander, whose windows of that time are left out; one who isn't is taken for the first under
+    another track id.
 
     Args:
         annotation: an entry of the keypoint pickle with `time_s` (T,) and `fall_intervals`, seconds.
@@ -170,9 +172,10 @@ def label_windows(
     falls = annotation.get("fall_intervals", [])
     samples = []
     for person in range(len(annotation["keypoint"])):
+        bystander = _sees_fall(annotation, person)
         for window in _person_windows(annotation, person, settings):
             label = _label(window, falls, fall_overlap, clear_overlap)
-            if label is not None:
+            if label is not None and not (label == FALL and bystander):
                 samples.append(_sample(annotation, window, label))
     return samples
 
@@ -189,6 +192,15 @@ def _person_windows(annotation: dict[str, Any], person: int, settings: WindowSet
         )
         windows += windower.push(float(time_s), people, image_hw)
     return windows + windower.flush()
+
+
+def _sees_fall(annotation: dict[str, Any], person: int) -> bool:
+    """Whether `person` and the first one are in sight together while the first one falls."""
+    if person == 0:
+        return False
+    together = (annotation["keypoint_score"][[0, person]] > 0).any(axis=2).all(axis=0)  # (T,)
+    times = annotation["time_s"][together]
+    return any(((times >= start_s) & (times < end_s)).any() for start_s, end_s in annotation.get("fall_intervals", []))
 
 
 def _label(window: Window, falls: list[list[float]], fall_overlap: float, clear_overlap: float) -> int | None:

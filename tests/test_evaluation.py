@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.evaluation import ClipResult, match_alerts, summarise
@@ -65,6 +65,7 @@ def test_alerts_are_paired_with_falls(
     st.lists(st.tuples(st.floats(0, 60), st.floats(0.1, 3)), max_size=5),
     st.lists(st.floats(0, 70), max_size=6),
 )
+@settings(deadline=None)
 def test_every_fall_and_every_alert_is_counted_once(falls: Times, alerts: list[float]) -> None:
     intervals = [(start, start + length) for start, length in falls]
     match = match_alerts(intervals, alerts)
@@ -75,6 +76,7 @@ def test_every_fall_and_every_alert_is_counted_once(falls: Times, alerts: list[f
 
 
 @given(st.lists(st.floats(0, 60), max_size=4), st.lists(st.floats(0, 70), max_size=5))
+@settings(deadline=None)
 def test_as_many_falls_as_possible_are_paired(starts: list[float], alerts: list[float]) -> None:
     """Falls of equal length: pairing in time order loses none that another pairing would find."""
     intervals = [(start, start + 1.0) for start in starts]

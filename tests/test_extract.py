@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,12 +37,15 @@ class TruePoses:
     def __init__(self) -> None:
         self.looked = 0
         self.stop_after: int | None = None
+        self.ctrl_c_at: int | None = None
         self.truth = [[truth.with_track_ids(None) for truth in true_people(name)] for name in NAMES]
 
     def __call__(self, image: np.ndarray) -> People:
         self.looked += 1
         if self.stop_after is not None and self.looked > self.stop_after:
             raise KeyboardInterrupt
+        if self.looked == self.ctrl_c_at:
+            signal.raise_signal(signal.SIGINT)
         name, frame = (round(float(image[:40, 40 * i : 40 * i + 40].mean()) / 10) for i in range(2))
         return self.truth[name][frame]
 
@@ -162,6 +166,16 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, videos: Path, cache:
     assert (tmp_path / "again.pkl").read_bytes() == (tmp_path / "falls.pkl").read_bytes()
 
 
+def test_ctrl_c_drops_the_video_in_hand_only(tmp_path: Path, videos: Path, cache: PoseCache, poses: TruePoses) -> None:
+    frames = round(FPS * DURATION_S)
+    poses.ctrl_c_at = 2 * frames + 7
+    with pytest.raises(KeyboardInterrupt):
+        extract(clips_from_folder(videos), tmp_path / "falls.pkl", cache, TrackerSettings())
+    assert poses.looked == poses.ctrl_c_at
+    assert len(left_in(tmp_path / "poses")) == 2
+    assert left_in(tmp_path) == {"videos", "poses"}
+
+
 def test_a_damaged_file_of_the_cache_is_made_anew(
     tmp_path: Path, videos: Path, cache: PoseCache, poses: TruePoses, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,7 +267,9 @@ def sequence(name: str, drop: Callable[[int, int], bool] = lambda person, frame:
 
 def test_the_main_person_is_who_is_seen_longest_unless_somebody_is_seen_in_the_fall() -> None:
     clip = ClipRecord(Path("clip.mp4"), 1, "s")
-    poses = sequence("fall_in_company", lambda person, frame: (person == 0 and frame < 6) or (person == 2 and frame < 8))
+    poses = sequence(
+        "fall_in_company", lambda person, frame: (person == 0 and frame < 6) or (person == 2 and frame < 8)
+    )
     true = true_people("fall_in_company")
 
     def main_person(clip: ClipRecord) -> int:

@@ -69,7 +69,9 @@ def test_final_scores_equal_a_reference_over_everything(
             covering = [w.fall for w in windows if w.track_id == track and w.start_s <= time_s < w.stop_s]
             if covering:
                 expected[track, index] = FUSE[rule](covering)
-    assert {key: pytest.approx(fall, abs=1e-9) for key, fall in expected.items()} == {k: s.fall for k, s in found.items()}
+    assert {key: pytest.approx(fall, abs=1e-9) for key, fall in expected.items()} == {
+        k: s.fall for k, s in found.items()
+    }
     assert all(score.time_s == frames[index][0] for (_, index), score in found.items())
     assert len(found) == len(emitted) + len(rest)
 
@@ -103,7 +105,9 @@ def test_without_delay_the_first_window_decides_and_with_delay_the_highest() -> 
         assert max(high) == 2.25 - TICK_S
 
 
-@pytest.mark.parametrize(("rule", "expected"), [("higher_score", 0.8), ("mean", 0.5), ("noisy_or", 1 - 0.8 * 0.5 * 0.2)])
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("higher_score", 0.8), ("mean", 0.5), ("noisy_or", 1 - 0.8 * 0.5 * 0.2)]
+)
 def test_rules_by_hand(rule: str, expected: float) -> None:
     fuser = Fuser(FusionSettings(rule, 1.0))  # type: ignore[arg-type]
     fuser.push(0, 0.0, [1], [])

@@ -45,6 +45,7 @@ def test_two_empty_boxes_do_not_overlap() -> None:
 
 
 @given(box_lists, box_lists)
+@settings(deadline=None)
 def test_intersection_over_union_is_symmetric_and_a_share(boxes_a: np.ndarray, boxes_b: np.ndarray) -> None:
     overlap = box_iou(boxes_a, boxes_b)
     assert overlap.shape == (len(boxes_a), len(boxes_b))
@@ -72,15 +73,14 @@ def test_box_around_the_joints_that_are_seen() -> None:
 
 def test_similarity_of_one_joint_by_hand() -> None:
     here, there = np.zeros((1, 1, 2), np.float32), np.array([[[3, 4]]], np.float32)
-    similarity = object_keypoint_similarity(
-        here, there, np.ones((1, 1, 1)), np.array([400.0]), sigmas=np.array([0.1])
-    )
+    similarity = object_keypoint_similarity(here, there, np.ones((1, 1, 1)), np.array([400.0]), sigmas=np.array([0.1]))
     assert similarity[0, 0] == pytest.approx(np.exp(-25 / (2 * 400 * 0.2**2)))
 
 
 def test_joints_count_by_their_weights() -> None:
     here = np.zeros((1, 2, 2), np.float32)
     there = np.array([[[0, 0], [1e4, 0]]], np.float32)  # one joint the same, one far away
+
     def alike(weights: list[float]) -> float:
         return float(
             object_keypoint_similarity(
@@ -95,7 +95,7 @@ def test_joints_count_by_their_weights() -> None:
 
 
 @given(poses, st.floats(1, 1e6))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_pose_is_fully_alike_to_itself_and_all_lie_in_0_1(keypoints: np.ndarray, area: float) -> None:
     weights = np.ones((3, 3, JOINT_COUNT))
     similarity = object_keypoint_similarity(keypoints, keypoints, weights, np.full(3, area), OKS_SIGMAS)
@@ -105,7 +105,7 @@ def test_a_pose_is_fully_alike_to_itself_and_all_lie_in_0_1(keypoints: np.ndarra
 
 
 @given(poses, st.floats(-100, 100), st.floats(-100, 100))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_similarity_falls_with_the_distance(keypoints: np.ndarray, right: float, down: float) -> None:
     def alike(share: float) -> float:
         moved = keypoints[:1] + np.float32([right, down]) * np.float32(share)
@@ -113,4 +113,5 @@ def test_similarity_falls_with_the_distance(keypoints: np.ndarray, right: float,
             object_keypoint_similarity(keypoints[:1], moved, np.ones((1, 1, JOINT_COUNT)), np.array([1e4]))[0, 0]
         )
 
-    assert alike(0.0) + 1e-6 >= alike(0.5) and alike(0.5) + 1e-4 >= alike(1.0)
+    assert alike(0.0) + 1e-6 >= alike(0.5)
+    assert alike(0.5) + 1e-4 >= alike(1.0)

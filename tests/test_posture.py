@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.posture import lying_degree
@@ -92,6 +92,7 @@ def test_nobody_and_somebody_without_a_joint() -> None:
 
 
 @given(st.floats(0, 360), st.floats(-300, 300), st.floats(-300, 300), st.floats(0.2, 5))
+@settings(deadline=None)
 def test_degree_lies_in_0_1_whatever_place_and_size(angle: float, right: float, down: float, scale: float) -> None:
     keypoints = FALLING.keypoints * scale + np.float32([right, down])
     people = People(keypoints, np.ones(keypoints.shape[:2]), np.zeros((1, 4)), np.ones(1))

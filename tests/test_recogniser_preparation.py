@@ -59,7 +59,9 @@ def test_person_mode_by_hand() -> None:
 
 @given(st.integers(0, 50), st.floats(-500, 500), st.floats(-500, 500), st.floats(0.3, 4))
 @settings(max_examples=40, deadline=None)
-def test_person_mode_depends_neither_on_place_nor_on_distance(seed: int, right: float, down: float, scale: float) -> None:
+def test_person_mode_depends_neither_on_place_nor_on_distance(
+    seed: int, right: float, down: float, scale: float
+) -> None:
     keypoints, scores = motion(seed)
     moved = (keypoints * np.float32(scale) + np.float32([right, down])) * (scores[..., None] > 0)
     np.testing.assert_allclose(
@@ -134,8 +136,9 @@ def test_uniform_indices_are_the_middles_of_equal_parts(total: int, count: int, 
 
 
 @given(st.integers(1, 500), st.integers(1, 100))
+@settings(deadline=None)
 def test_uniform_indices_ascend_within_the_clip(total: int, count: int) -> None:
     indices = uniform_indices(total, count)
     assert len(indices) == count
-    assert 0 <= indices.min() and indices.max() < total
+    assert ((indices >= 0) & (indices < total)).all()
     assert (np.diff(indices) >= 0).all()

@@ -39,7 +39,9 @@ def write(tmp_path: Path):
 
 
 def test_literals_and_dicts_of_literals_are_read(write) -> None:
-    path = write('"""What it is."""\na = dict(x=1, y=-2.5, z=dict(w="s"), l=[1, (2, 3)], n=None, b=True)\nc = {"k": 1e-3}\n')
+    path = write(
+        '"""What it is."""\na = dict(x=1, y=-2.5, z=dict(w="s"), l=[1, (2, 3)], n=None, b=True)\nc = {"k": 1e-3}\n'
+    )
     assert read_settings(path) == {
         "a": {"x": 1, "y": -2.5, "z": {"w": "s"}, "l": [1, [2, 3]], "n": None, "b": True},
         "c": {"k": 1e-3},
@@ -165,7 +167,7 @@ def test_override_code_is_not_run(write, tmp_path: Path) -> None:
 
 
 def test_the_nearest_known_key_is_named() -> None:
-    with pytest.raises(FalldetError, match="unknown setting tracker.cuont; did you mean 'count'"):
+    with pytest.raises(FalldetError, match=r"unknown setting tracker\.cuont; did you mean 'count'"):
         build(Example, {"cuont": 3}, "tracker")
     with pytest.raises(FalldetError, match=r"known here: count, limit, name, on, rate, side, sizes"):
         build(Example, {"zzz": 3}, "tracker")

@@ -99,9 +99,7 @@ def test_nobody() -> None:
     [(0, (0, 17, 2), (0, 17)), (2, (3, 17, 2), (3, 17)), (2, (2, 17, 2), (2, 16)), (2, (2, 17, 2), (3, 17))],
     ids=["empty", "times", "joints", "steps"],
 )
-def test_window_refuses_lengths_that_disagree(
-    times: int, keypoints: tuple[int, ...], scores: tuple[int, ...]
-) -> None:
+def test_window_refuses_lengths_that_disagree(times: int, keypoints: tuple[int, ...], scores: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="Window needs"):
         Window(1, 0.0, 2.0, np.arange(times), np.zeros(keypoints), np.zeros(scores), (480, 640))
 

@@ -432,28 +432,31 @@ def test_nothing_stands_under_the_final_name_until_the_end(tmp_path: Path) -> No
     assert left_over(tmp_path) == ["a.mp4"]
 
 
-def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4") as writer:
+def interrupted(path: Path, error: BaseException) -> None:
+    """Write ten frames, then leave the writer by an exception."""
+    with VideoWriter(path) as writer:
         for number in range(10):
             writer.write(grey(number), number / 25)
-        raise ZeroDivisionError
+        raise error
+
+
+def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        interrupted(tmp_path / "a.mp4", ZeroDivisionError())
     assert left_over(tmp_path) == []
 
 
 def test_an_exception_leaves_an_older_file_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"older")
-    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4") as writer:
-        writer.write(grey(0), 0.0)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        interrupted(tmp_path / "a.mp4", ZeroDivisionError())
     assert (tmp_path / "a.mp4").read_bytes() == b"older"
     assert left_over(tmp_path) == ["a.mp4"]
 
 
 def test_ctrl_c_leaves_a_file_that_plays(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4") as writer:
-        for number in range(10):
-            writer.write(grey(number), number / 25)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "a.mp4", KeyboardInterrupt())
     assert times(tmp_path / "a.mp4") == pytest.approx(steady(10), abs=1e-3)
     assert left_over(tmp_path) == ["a.mp4"]
 

@@ -17,6 +17,7 @@ import openvino
 
 from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
+from falldet.runtime import openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -64,7 +65,7 @@ class MoveNet:
         self.settings = settings or MoveNetSettings()
         self._path: Path = find_checkpoint(self.settings.checkpoint)
         self._device = device
-        self._core = openvino.Core()
+        self._core = openvino_core()
         self._image_hw: tuple[int, int] | None = None
         self._request: openvino.InferRequest | None = None
 
