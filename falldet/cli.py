@@ -24,6 +24,7 @@ def run(main: Callable[[], int | None]) -> None:
     becomes exit code 130. Anything else is a defect of falldet and keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache at INFO
     try:
         code = main() or EXIT_OK
     except FalldetError as error:
