@@ -35,8 +35,8 @@ demo: .venv/.core $(if $(VIDEO),,$(SAMPLE))  ## Find the falls in VIDEO, or in a
 install: .venv/.openmmlab  ## Add torch and OpenMMLab, for training
 
 test: .venv/.openmmlab lint  ## Set up everything, check the code, run the tests
-	@echo "== $(RUN) -m pytest $(PYTEST_OPTIONS)"
-	@$(RUN) -m pytest $(PYTEST_OPTIONS)
+	@echo "== $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)"
+	@$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 	@echo "== ruff and mypy"
@@ -73,6 +73,6 @@ $(SAMPLE): $(wildcard falldet/scenes/*.py) | .venv/.core
 	@touch $@
 
 .venv/.dev: .venv/.core requirements-dev.txt
-	@echo "== installing pytest, hypothesis, ruff and mypy"
+	@echo "== installing pytest, pytest-xdist, hypothesis, ruff and mypy"
 	@$(INSTALL) -r requirements-dev.txt $(BRIEFLY)
 	@touch $@
