@@ -17,7 +17,7 @@ from falldet.annotations import dump_annotations
 from falldet.cli import stop_on_request
 from falldet.errors import FalldetError
 from falldet.files import finished_file
-from falldet.manifest import SPLIT_NAMES, ClipRecord, split_by_group
+from falldet.manifest import SPLIT_NAMES, ClipRecord, FallInterval, split_by_group
 from falldet.pose.sequence import PoseCache, PoseSequence
 from falldet.skeleton import JOINT_COUNT
 from falldet.tracking import PoseTracker, TrackerSettings
@@ -167,7 +167,7 @@ def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
     return [split or "" for split in splits]
 
 
-def _going_down(interval: Any) -> tuple[float, float]:
+def _going_down(interval: FallInterval) -> tuple[float, float]:
     if interval.fall_end_known:
         return interval.start_s, interval.end_s
     return interval.start_s, min(interval.end_s, interval.start_s + ASSUMED_FALL_S)

@@ -82,10 +82,8 @@ class Windower:
         windows = []
         while time_s >= self._next_stop_s:
             windows += self._cut(self._next_stop_s)
-            leap = (
-                0 if self._tracks else (time_s - self._next_stop_s) // self.settings.stride_s
-            )  # nobody: nothing to cut
-            self._next_stop_s += (leap + 1) * self.settings.stride_s
+            empty = 0 if self._tracks else (time_s - self._next_stop_s) // self.settings.stride_s  # nobody to cut for
+            self._next_stop_s += (empty + 1) * self.settings.stride_s
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             track = self._tracks.setdefault(int(people.track_ids[row]), _Track(first_s=time_s))
             track.times.append(time_s)
