@@ -6,7 +6,9 @@ thing on both sides and at every frame rate.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +147,7 @@ def label_windows(
     linger_s: float = 0.5,
     fall_overlap: float = 0.6,
     clear_overlap: float = 0.15,
+    speeds: Sequence[float] = (1.0,),
 ) -> list[dict[str, Any]]:
     """Cut one annotated clip into the windows that the live chain would see, each with its own label.
 
@@ -162,16 +165,19 @@ def label_windows(
         linger_s: how long windows go on after a person was last seen.
         fall_overlap: share of the going down that makes a window a fall.
         clear_overlap: share up to which a window is not a fall.
+        speeds: windows take these speeds in turn. At 1.25 a window holds 1.25 * length_s, so that everybody in it
+            moves 1.25 times as fast as at 1.
 
     Returns:
         Annotations of `WINDOW_FRAMES` frames and one person (M = 1), named `<frame_dir>@<track>@<stop_s>`.
     """
-    settings = WindowSettings(length_s, stride_s, min_track_s, linger_s)
+    settings = [WindowSettings(length_s * speed, stride_s, min_track_s, linger_s) for speed in speeds]
     falls = annotation.get("fall_intervals", [])
     samples = []
     for person in range(len(annotation["keypoint"])):
         bystander = _sees_fall(annotation, person)
-        for window in _person_windows(annotation, person, settings):
+        in_turn = [_person_windows(annotation, person, each)[turn :: len(speeds)] for turn, each in enumerate(settings)]
+        for window in itertools.chain.from_iterable(in_turn):
             label = _label(window, falls, fall_overlap, clear_overlap)
             if label is not None and not (label == FALL and bystander):
                 samples.append(_sample(annotation, window, label))

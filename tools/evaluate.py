@@ -14,6 +14,7 @@ from falldet import cli
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
+SPLITS = ("train", "val", "test")
 THRESHOLDS = tuple(score / 100 for score in range(5, 100, 5))
 
 EXAMPLES = """\
@@ -32,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("manifests", type=Path, nargs="+", help="CSV files with path, label and the falls' times")
     parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
-    parser.add_argument("--split", choices=("train", "val", "test"), help="only this split (default: all)")
+    parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS, help="only these (default: all)")
     parser.add_argument("--config", default=CONFIG, help="settings of the live chain (default: configs/demo.py)")
     parser.add_argument("--checkpoint", help="recogniser, .onnx or .pth (default: the shipped one)")
     parser.add_argument(
@@ -55,7 +56,7 @@ def main() -> int:
     if arguments.checkpoint:
         settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
-    clips = [clip for clip in clips if arguments.split in (None, clip.split)]
+    clips = [clip for clip in clips if clip.split in (None, *arguments.split)]
     observed, left_out = observe_clips(clips, settings, pose_cache(arguments.cache, settings))
     threshold = settings.events.alert_score
     curve = sweep(observed, settings, THRESHOLDS)

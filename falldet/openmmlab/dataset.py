@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmaction.datasets import PoseDataset
@@ -34,9 +35,11 @@ class FallDataset(PoseDataset):
         pipeline: list[Any],
         split: str | None = None,
         window: dict[str, Any] | None = None,
+        leave_out: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         """Read the annotations; see the class for the arguments."""
+        self.leave_out = tuple(leave_out)
         self.window = window
         self.ann_files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
         super().__init__("", pipeline, split=split, **kwargs)
@@ -62,6 +65,7 @@ class FallDataset(PoseDataset):
                 raise FalldetError(f"{path} has no split {self.split!r}; it has {', '.join(sorted(splits))}")
             chosen = set(splits[self.split])
             annotations = [annotation for annotation in annotations if annotation["frame_dir"] in chosen]
+        annotations = [item for item in annotations if not item["frame_dir"].startswith(self.leave_out)]
         if self.window is None:
             return annotations
         return [sample for annotation in annotations for sample in label_windows(annotation, **self.window)]
