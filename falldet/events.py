@@ -81,13 +81,21 @@ class EventDecoder:
         """The events that are on, by track id."""
         return {track_id: person.event for track_id, person in self._people.items() if person.event}
 
-    def push(self, scores: list[PersonScore], people: People, time_s: float) -> list[Event]:
+    def push(
+        self, scores: list[PersonScore], people: People, time_s: float, lying: np.ndarray | None = None
+    ) -> list[Event]:
         """Take the scores that have just been settled and the people of the frame at `time_s`.
+
+        Args:
+            scores: of frames up to this one.
+            people: with track ids; people without one are passed over.
+            time_s: time of the frame.
+            lying: their lying degrees (N,) where they are known already, as when one video is decided many times.
 
         Returns:
             The events that began or changed, each as it is now.
         """
-        self._look(people, time_s)
+        self._look(people, time_s, lying_degree(people.keypoints, people.scores) if lying is None else lying)
         self._hand_over(time_s)
         for score in scores:
             if score.track_id in self._people:
@@ -126,8 +134,7 @@ class EventDecoder:
         self.reset()
         return began
 
-    def _look(self, people: People, time_s: float) -> None:
-        degrees = lying_degree(people.keypoints, people.scores)
+    def _look(self, people: People, time_s: float, degrees: np.ndarray) -> None:
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(degrees[row])
             person = self._people.setdefault(track_id, _Person(time_s, time_s, box, lying))

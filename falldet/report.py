@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import operator
+from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from falldet.evaluation import EARLY_S, LATE_S, ClipResult, EventFigures, bootstrap, summarise
+from falldet.diagnosis import Cause, Diagnosis, Occasion
+from falldet.figures import DELAYS, RATIOS, Cluster, EventFigures, bootstrap, grouped, percentiles, summarise
 from falldet.files import finished_file
+from falldet.markdown import as_markdown
+from falldet.matching import EARLY_S, LATE_S, ClipResult
 from falldet.plots import operating_curve_plot
 
-RATIOS = ("recall", "precision", "f1", "false_per_hour")
+F1_BAND = 0.05
+"""How far F1 may move before the alert score counts as mattering: one fall more or less in about twenty."""
+
+Curve = Sequence[tuple[float, EventFigures]]
 
 
 def write_report(
     out_dir: Path,
     results: Sequence[ClipResult],
-    curve: Sequence[tuple[float, EventFigures]],
+    diagnoses: Sequence[Diagnosis],
+    curve: Curve,
     threshold: float,
     left_out: Sequence[tuple[Path, str]] = (),
     seed: int = 0,
@@ -31,126 +40,109 @@ def write_report(
     Args:
         out_dir: made if it is not there.
         results: the judged videos.
-        curve: figures at each alert threshold.
+        diagnoses: of the same videos.
+        curve: figures at each alert threshold, ascending.
         threshold: the alert threshold `results` were judged at.
         left_out: videos that could not be judged, with the reason.
         seed: of the bootstrap.
     """
-    report = _report(results, curve, threshold, left_out, np.random.default_rng(seed))
+    report = {
+        "threshold": threshold,
+        "rule": f"one to one in time order, right from {EARLY_S} s before the fall to {LATE_S} s after its end",
+        **_figures(results, np.random.default_rng(seed)),
+        **_mistakes(results, diagnoses),
+        "curve": [{"threshold": score, **_as_record(figures)} for score, figures in curve],
+        "f1_plateau": f1_plateau(curve, summarise(results).f1, threshold),
+        "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
+    }
     with finished_file(out_dir / "report.json") as stream:
         json.dump(report, stream, indent=1)
     with finished_file(out_dir / "report.md") as stream:
-        stream.write(_as_markdown(report))
+        stream.write(as_markdown(report))
     points = [(f.false_per_hour or 0.0, f.recall or 0.0, score) for score, f in curve]
     operating_curve_plot(out_dir / "operating_curve.png", points, threshold)
     return report
 
 
-def _report(
-    results: Sequence[ClipResult],
-    curve: Sequence[tuple[float, EventFigures]],
-    threshold: float,
-    left_out: Sequence[tuple[Path, str]],
-    rng: np.random.Generator,
-) -> dict[str, Any]:
+def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, float] | None:
+    """Return the alert scores around `threshold` up to which F1 stays within `F1_BAND` of `f1`; None without an F1."""
+    if f1 is None or not curve:
+        return None
+    below = [(score, figures.f1) for score, figures in reversed(curve) if score <= threshold]
+    above = [(score, figures.f1) for score, figures in curve if score >= threshold]
+
+    def last_near(points: Sequence[tuple[float, float | None]]) -> float:
+        near = takewhile(lambda point: point[1] is not None and abs(point[1] - f1) <= F1_BAND, points)
+        return [threshold, *(score for score, _ in near)][-1]
+
+    return {"band": F1_BAND, "from": last_near(below), "to": last_near(above)}
+
+
+def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the figures of all videos together, with their intervals, and those at the level of videos."""
     figures = summarise(results)
-    intervals = {name: bootstrap(results, operator.attrgetter(name), rng) for name in RATIOS}
     with_falls = [result for result in results if result.clip.label]
     without = [result for result in results if not result.clip.label]
     return {
-        "threshold": threshold,
-        "rule": f"one to one in time order, right from {EARLY_S} s before the fall to {LATE_S} s after its end",
         "videos": len(results),
+        "subjects": len(grouped(results, "subject")),
         "hours": sum(result.duration_s for result in results) / 3600,
-        "events": {**dataclasses.asdict(figures), "delays_s": _percentiles(figures.delays_s)},
-        "intervals_95": intervals,
+        "events": {**_as_record(figures), "found_with_known_end": len(figures.delays_from_end_s)},
+        "intervals_95": _intervals(results, rng, "subject"),
+        "intervals_95_videos": _intervals(results, rng, "video"),
         "videos_level": {
             "sensitivity": _share([bool(result.events) for result in with_falls]),
             "specificity": _share([not result.events for result in without]),
             "with_falls": len(with_falls),
             "without": len(without),
         },
-        "missed": [
-            {
-                "path": str(r.clip.path),
-                "start_s": r.clip.fall_intervals[i].start_s,
-                "end_s": r.clip.fall_intervals[i].end_s,
-            }
-            for r in results
-            for i in r.match.missed
-        ],
-        "false_alarms": [
-            {"path": str(r.clip.path), "alert_s": r.events[i].alert_s, "score": r.events[i].score}
-            for r in results
-            for i in r.match.false
-        ],
-        "curve": [
-            {"threshold": score, **dataclasses.asdict(f), "delays_s": _percentiles(f.delays_s)} for score, f in curve
-        ],
-        "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
     }
 
 
-def _as_markdown(report: dict[str, Any]) -> str:
-    events, intervals = report["events"], report["intervals_95"]
-    lines = [
-        "# Fall events",
-        "",
-        f"{report['videos']} videos, {report['hours'] * 60:.1f} minutes, {events['falls']} falls; alert score "
-        f"{report['threshold']:g}. Alerts and falls are paired {report['rule']}. "
-        "Intervals: 95 %, bootstrap over subjects.",
-        "",
-        "| figure | value | interval |",
-        "|---|---|---|",
-        f"| recall | {_number(events['recall'])} ({events['right']} of {events['falls']}) "
-        f"| {_span(intervals['recall'])} |",
-        f"| precision | {_number(events['precision'])} ({events['false']} false) | {_span(intervals['precision'])} |",
-        f"| F1 | {_number(events['f1'])} | {_span(intervals['f1'])} |",
-        f"| false alarms per hour | {_number(events['false_per_hour'])} | {_span(intervals['false_per_hour'])} |",
-        f"| delay from the fall's start, median / p90 / p95 | {_delays(events['delays_s'])} | |",
-        f"| videos: sensitivity | {_number(report['videos_level']['sensitivity'])} | |",
-        f"| videos: specificity | {_number(report['videos_level']['specificity'])} | |",
-        "",
-        "## By alert score",
-        "",
-        "| alert score | recall | precision | F1 | false alarms |",
-        "|---|---|---|---|---|",
+def _mistakes(results: Sequence[ClipResult], diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """Return every missed fall and every false alarm with what is known of it, and how often each kind occurs."""
+    missed = [
+        {
+            "path": str(result.clip.path),
+            "start_s": result.clip.fall_intervals[number].start_s,
+            "end_s": result.clip.fall_intervals[number].end_s,
+            **dataclasses.asdict(miss),
+        }
+        for result, diagnosis in zip(results, diagnoses, strict=True)
+        for number, miss in zip(result.match.missed, diagnosis.misses, strict=True)
     ]
-    lines += [
-        f"| {row['threshold']:g} | {_number(row['recall'])} | {_number(row['precision'])} | {_number(row['f1'])} "
-        f"| {row['false']} |"
-        for row in report["curve"]
+    false_alarms = [
+        {
+            "path": str(result.clip.path),
+            "start_s": result.events[number].start_s,
+            "alert_s": result.events[number].alert_s,
+            "score": result.events[number].score,
+            **dataclasses.asdict(alarm),
+        }
+        for result, diagnosis in zip(results, diagnoses, strict=True)
+        for number, alarm in zip(result.match.false, diagnosis.false_alarms, strict=True)
     ]
-    lines += ["", "![operating curve](operating_curve.png)", "", "## Missed falls", ""]
-    lines += [f"- {miss['path']}, {miss['start_s']:.1f} s to {miss['end_s']:.1f} s" for miss in report["missed"]] or [
-        "none"
-    ]
-    lines += ["", "## False alarms", ""]
-    lines += [f"- {a['path']}, {a['alert_s']:.1f} s, score {a['score']:.2f}" for a in report["false_alarms"]] or [
-        "none"
-    ]
-    if report["left_out"]:
-        lines += ["", "## Left out", "", *(f"- {item['path']}: {item['reason']}" for item in report["left_out"])]
-    return "\n".join(lines) + "\n"
+    return {
+        "missed": missed,
+        "miss_causes": _counts(Cause, [miss["cause"] for miss in missed]),
+        "false_alarms": false_alarms,
+        "false_alarm_occasions": _counts(Occasion, [alarm["occasion"] for alarm in false_alarms]),
+    }
 
 
-def _percentiles(values: Sequence[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    return {name: float(np.percentile(values, q)) for name, q in (("median", 50), ("p90", 90), ("p95", 95))}
+def _as_record(figures: EventFigures) -> dict[str, Any]:
+    delays = {name: percentiles(getattr(figures, name)) for name in ("delays_s", "delays_from_end_s")}
+    return {**dataclasses.asdict(figures), **delays}
+
+
+def _intervals(results: Sequence[ClipResult], rng: np.random.Generator, over: Cluster) -> dict[str, Any]:
+    return {name: bootstrap(results, figure, rng, over=over) for name, figure in (RATIOS | DELAYS).items()}
+
+
+def _counts(kinds: type[StrEnum], found: Sequence[StrEnum]) -> dict[str, int]:
+    counts = Counter(found)
+    return {kind.value: counts[kind] for kind in kinds}
 
 
 def _share(flags: Sequence[bool]) -> float | None:
     return float(np.mean(flags)) if flags else None
-
-
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
-
-
-def _span(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
-
-
-def _delays(delays: dict[str, float] | None) -> str:
-    return "none" if delays is None else " / ".join(f"{delays[name]:.2f}" for name in ("median", "p90", "p95")) + " s"

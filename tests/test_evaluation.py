@@ -1,16 +1,26 @@
-"""Alerts matched with labelled falls, and the figures that follow from it."""
+"""Alerts matched with labelled falls, the figures that follow from it, and many alert scores from one look."""
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falldet.evaluation import ClipResult, match_alerts, summarise
+import falldet.events
+from falldet.evaluation import Observed, at_threshold, decide_clip, fuse, judge, judge_all, observe_clip, sweep
+from falldet.figures import percentile, summarise
+from falldet.geometry import keypoint_boxes
 from falldet.manifest import ClipRecord, FallInterval
-from falldet.types import Event, EventState
+from falldet.matching import ClipResult, match_alerts
+from falldet.pipeline import Pipeline, Settings
+from falldet.pose.sequence import PoseSequence
+from falldet.scenes import SCENES
+from falldet.types import Event, EventState, Window, WindowScore
 
 Times = list[tuple[float, float]]
 
@@ -122,3 +132,87 @@ def test_a_ratio_without_a_denominator_is_none() -> None:
     assert (quiet.recall, quiet.precision, quiet.f1, quiet.false_per_hour) == (None, None, None, 0.0)
     missed = summarise([result([(1, 2)], [], 60)])
     assert (missed.recall, missed.precision, missed.f1) == (0.0, None, 0.0)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(0, 100))
+@settings(deadline=None)
+def test_percentiles_are_numpys(values: list[float], percent: float) -> None:
+    assert percentile(values, percent) == pytest.approx(np.percentile(values, percent), abs=1e-9)
+
+
+def test_delays_from_the_end_count_only_where_the_end_is_labelled() -> None:
+    known = result([(5, 6), (20, 22)], [5.5, 23.0], 60)
+    event_only = replace(known.clip, fall_intervals=(FallInterval(5, 9, False), FallInterval(20, 25, False)))
+    assert summarise([known]).delays_from_end_s == pytest.approx([-0.5, 1.0])
+    assert summarise([replace(known, clip=event_only)]).delays_from_end_s == []
+    assert summarise([replace(known, clip=event_only)]).delays_s == pytest.approx([0.5, 3.0])
+
+
+@functools.cache
+def poses_of(name: str) -> PoseSequence:
+    """The true poses of a drawn scene, ten a second, without drawing it."""
+    scene = replace(SCENES[name](), fps=10.0)
+    keypoints, scores = scene.keypoints()
+    seen = scores.any(axis=2)  # (T, N)
+    counts, image_hw = seen.sum(axis=1), (scene.camera.height, scene.camera.width)
+    boxes = keypoint_boxes(keypoints[seen], scores[seen])
+    return PoseSequence(
+        scene.frame_times(), counts, keypoints[seen], scores[seen], boxes, np.ones(len(boxes), np.float32), image_hw
+    )
+
+
+def by_head_drop(windows: list[Window]) -> list[WindowScore]:
+    """A recogniser without a model: how far the head came down within the window, of twice the body's height."""
+    scores = []
+    for window in windows:
+        heights = np.ptp(window.keypoints[..., 1], axis=1)
+        drop = np.ptp(window.keypoints[:, 0, 1]) / max(2 * float(heights.max()), 1)
+        scores.append(WindowScore(window.track_id, window.start_s, window.stop_s, min(float(drop) * 2, 1.0)))
+    return scores
+
+
+def pipeline(settings_here: Settings) -> Pipeline:
+    return Pipeline(settings_here, recognise=by_head_drop, pose_source=lambda image: None)  # type: ignore[arg-type, return-value]
+
+
+SCENE_NAMES = ("fall_and_recover", "fall_in_company", "lie_down", "squat")
+
+
+@pytest.fixture(scope="module")
+def observed() -> list[Observed]:
+    def clip(name: str) -> ClipRecord:
+        falls = tuple(FallInterval(start_s, stop_s, True) for _, start_s, stop_s in SCENES[name]().falls())
+        return ClipRecord(Path(name), int(bool(falls)), name, None, falls)
+
+    chain = pipeline(Settings())
+    return [observe_clip(clip(name), poses_of(name), chain) for name in SCENE_NAMES]
+
+
+@pytest.mark.parametrize("alert_score", [0.2, 0.5, 0.85])
+def test_the_decisions_are_those_of_the_live_chain(observed: list[Observed], alert_score: float) -> None:
+    settings_here = at_threshold(Settings(), alert_score)
+    for name, clip in zip(SCENE_NAMES, observed, strict=True):
+        chain = pipeline(settings_here)
+        poses = poses_of(name)
+        seen = [
+            chain.follow(index, time_s, people, poses.image_hw) for index, (time_s, people) in enumerate(poses.frames())
+        ]
+        seen.append(chain.finish(clip.duration_s))
+        live = {(event.track_id, event.alert_s): event for each in seen for event in each.events}
+        assert decide_clip(clip, fuse(clip, settings_here.fusion), settings_here.events) == list(live.values()), name
+
+
+def test_the_sweep_gives_what_each_alert_score_gives_alone(
+    observed: list[Observed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thresholds = (0.1, 0.3, 0.5, 0.85)
+    alone = [summarise(judge_all(observed, at_threshold(Settings(), score))) for score in thresholds]
+
+    def computed_again(*arguments: object) -> None:
+        raise AssertionError("lying degrees are computed once, when the video is observed")
+
+    monkeypatch.setattr(falldet.events, "lying_degree", computed_again)
+    assert sweep(observed, Settings(), thresholds) == list(zip(thresholds, alone, strict=True))
+    assert len({figures.false + figures.right for figures in alone}) > 1, "the scores must matter for this to say much"
+    for clip in observed:
+        assert judge(clip, Settings(), thresholds)[0] == judge(clip, Settings())[0]

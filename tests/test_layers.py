@@ -18,7 +18,7 @@ LEVELS = {
     0: "errors types skeleton geometry settings cli files posture restricted_pickle downloads runtime",
     1: "video annotations manifest fallvision checkpoints scenes draw plots pose",
     2: "tracking windows fusion events recogniser",
-    3: "pipeline extract evaluation report demo openmmlab",
+    3: "pipeline extract matching figures evaluation diagnosis hard_negatives workers report markdown demo openmmlab",
     4: "live",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from falldet import cli
+
+if TYPE_CHECKING:
+    from falldet.matching import ClipResult
+    from falldet.pipeline import Settings
+
+RETRAIN = """\
+python tools/train.py configs/stgcn_fall_best.py --ann-file data/falls.pkl {path} \
+--cfg-options load_from=checkpoints/stgcn_fall.pth optim_wrapper.optimizer.lr=0.01"""
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -21,6 +31,8 @@ EXAMPLES = """\
 examples:
   python tools/evaluate.py videos/manifest.csv --split test
   python tools/evaluate.py a.csv b.csv --root videos/ --checkpoint work_dirs/stgcn_fall/epoch_80.pth
+  python tools/evaluate.py videos/manifest.csv --split train --hard-negatives data/hard/   # learn from false alarms
+  python tools/evaluate.py videos/manifest.csv --jobs 8                                    # eight videos at a time
 Poses are kept, so that a second run with other numbers takes seconds.
 """
 
@@ -40,30 +52,52 @@ def parse_arguments() -> argparse.Namespace:
         "--out-dir", type=Path, default=Path("work_dirs/evaluate"), help="(default: work_dirs/evaluate)"
     )
     parser.add_argument("--cache", type=Path, default=Path("work_dirs/poses"), help="poses are kept here")
+    parser.add_argument("--jobs", type=int, help="videos looked at side by side (default: one for each core)")
+    parser.add_argument(
+        "--hard-negatives", type=Path, metavar="DIR", help="write every false alarm there, as training data and picture"
+    )
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
     return parser.parse_args()
 
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.evaluation import judge_all, observe_clips, sweep
     from falldet.manifest import read_manifest
-    from falldet.pipeline import Settings, pose_cache
+    from falldet.pipeline import Settings
     from falldet.report import write_report
     from falldet.settings import read_settings
+    from falldet.workers import Judging, available_cores, judge_clips, operating_curve
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
         settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     clips = [clip for clip in clips if clip.split in (None, *arguments.split)]
-    observed, left_out = observe_clips(clips, settings, pose_cache(arguments.cache, settings))
-    threshold = settings.events.alert_score
-    curve = sweep(observed, settings, THRESHOLDS)
-    write_report(arguments.out_dir, judge_all(observed, settings), curve, threshold, left_out)
+    jobs = available_cores() if arguments.jobs is None else arguments.jobs
+    judged, left_out = judge_clips(clips, Judging(settings, THRESHOLDS, arguments.cache), jobs)
+    results, diagnoses = [clip.result for clip in judged], [clip.diagnosis for clip in judged]
+    curve = operating_curve(judged, THRESHOLDS)
+    write_report(arguments.out_dir, results, diagnoses, curve, settings.events.alert_score, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
     sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
+    if arguments.hard_negatives:
+        write_hard_negatives(arguments.hard_negatives, results, arguments.cache, settings)
     return cli.EXIT_OK
+
+
+def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Path, settings: Settings) -> None:
+    from falldet.hard_negatives import mine
+    from falldet.pipeline import pose_cache
+
+    mined = mine(folder, results, pose_cache(cache, settings), settings.tracker)
+    if mined.path is None:
+        sys.stdout.write(f"no false alarm to learn from; {len(mined.left_out)} were not taken\n")
+        return
+    sys.stdout.write(
+        f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were not taken. Look at the "
+        f"pictures in {folder} first: a fall among them would be learnt as none. Then train with\n"
+        f"{RETRAIN.format(path=mined.path)}\n"
+    )
 
 
 if __name__ == "__main__":
