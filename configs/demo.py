@@ -52,6 +52,7 @@ events = dict(
     keep_score=0.3,
     sure_score=0.95,
     lying_degree=0.6,
+    hold_s=0.25,
     upright_degree=0.4,
     confirm_s=1.0,
     recover_s=1.0,

@@ -173,7 +173,7 @@ def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings
 
 def _false_alarm(observed: Observed, result: ClipResult, event: Event) -> FalseAlarm:
     seen = [
-        (frame.time_s, float(frame.lying[row]))
+        (frame.time_s, float(frame.postures.lying[row]))
         for frame in observed.frames
         if frame.time_s <= event.alert_s
         for row in np.flatnonzero(frame.people.track_ids == event.track_id)

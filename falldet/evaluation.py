@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from falldet.events import EventDecoder, EventSettings
 from falldet.figures import EventFigures, summarise
 from falldet.fusion import Fuser, FusionSettings
@@ -14,7 +12,7 @@ from falldet.manifest import ClipRecord
 from falldet.matching import ClipResult, match_alerts
 from falldet.pipeline import Pipeline, Settings
 from falldet.pose.sequence import PoseSequence
-from falldet.posture import lying_degree
+from falldet.posture import Postures, read_postures
 from falldet.types import Event, People, PersonScore, WindowScore
 
 
@@ -25,13 +23,13 @@ class ObservedFrame:
     Attributes:
         time_s: its time in seconds.
         people: everybody in it, with track ids.
-        lying: (N,) their lying degrees, in [0, 1].
+        postures: how they hold themselves.
         window_scores: scores of the windows that ended by now.
     """
 
     time_s: float
     people: People
-    lying: np.ndarray
+    postures: Postures
     window_scores: list[WindowScore]
 
 
@@ -65,8 +63,8 @@ def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> O
     frames = []
     for time_s, people in poses.frames():
         tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
-        lying = lying_degree(tracked.keypoints, tracked.scores)
-        frames.append(ObservedFrame(time_s, tracked, lying, window_scores))
+        postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
+        frames.append(ObservedFrame(time_s, tracked, postures, window_scores))
     return Observed(clip, frames, pipeline.score_rest())
 
 
@@ -86,7 +84,7 @@ def decide_clip(observed: Observed, scores: Sequence[list[PersonScore]], setting
     changes = [
         event
         for frame, settled in zip(observed.frames, scores[:-1], strict=True)
-        for event in decoder.push(settled, frame.people, frame.time_s, frame.lying)
+        for event in decoder.push(settled, frame.people, frame.postures, frame.time_s)
     ]
     changes += decoder.flush(scores[-1], observed.duration_s)
     events = {(event.track_id, event.alert_s): event for event in changes}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from falldet.geometry import box_iou, square_boxes
-from falldet.posture import lying_degree
+from falldet.posture import Postures
 from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 
 
@@ -23,10 +23,12 @@ class EventSettings:
     Attributes:
         alert_score: a score from here on makes a candidate.
         keep_score: a score below ends the going down; it also marks the onset.
-        sure_score: a candidate with such a score needs no confirmation.
+        sure_score: a candidate with such a score needs no confirmation, unless the picture's edge cuts the person off.
         lying_degree: posture from which a person counts as lying (`falldet.posture`).
+        hold_s: how long that posture must last to confirm a fall: who bends down is up again by then.
         upright_degree: posture up to which a person counts as on their feet again.
-        confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed.
+        confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed, unless they
+            left through the picture's edge.
         recover_s: how long a fallen person must be upright to count as recovered.
         cool_down_s: no second alert for the same person or the same place within this time.
     """
@@ -35,6 +37,7 @@ class EventSettings:
     keep_score: float = 0.3
     sure_score: float = 0.95
     lying_degree: float = 0.6
+    hold_s: float = 0.25
     upright_degree: float = 0.4
     confirm_s: float = 1.0
     recover_s: float = 1.0
@@ -53,7 +56,8 @@ class _Person:
     first_s: float
     seen_s: float
     box: np.ndarray
-    lying: float
+    cut_off: bool = False
+    lying_since_s: float | None = None
     upright_since_s: float | None = None
     onset_s: float | None = None
     candidate_s: float | None = None
@@ -81,21 +85,13 @@ class EventDecoder:
         """The events that are on, by track id."""
         return {track_id: person.event for track_id, person in self._people.items() if person.event}
 
-    def push(
-        self, scores: list[PersonScore], people: People, time_s: float, lying: np.ndarray | None = None
-    ) -> list[Event]:
-        """Take the scores that have just been settled and the people of the frame at `time_s`.
-
-        Args:
-            scores: of frames up to this one.
-            people: with track ids; people without one are passed over.
-            time_s: time of the frame.
-            lying: their lying degrees (N,) where they are known already, as when one video is decided many times.
+    def push(self, scores: list[PersonScore], people: People, postures: Postures, time_s: float) -> list[Event]:
+        """Take the scores that have just been settled, and the people of the frame at `time_s` and their postures.
 
         Returns:
             The events that began or changed, each as it is now.
         """
-        self._look(people, time_s, lying_degree(people.keypoints, people.scores) if lying is None else lying)
+        self._look(people, postures, time_s)
         self._hand_over(time_s)
         for score in scores:
             if score.track_id in self._people:
@@ -134,15 +130,19 @@ class EventDecoder:
         self.reset()
         return began
 
-    def _look(self, people: People, time_s: float, degrees: np.ndarray) -> None:
+    def _look(self, people: People, postures: Postures, time_s: float) -> None:
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
-            track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(degrees[row])
-            person = self._people.setdefault(track_id, _Person(time_s, time_s, box, lying))
-            person.seen_s, person.box, person.lying = time_s, box, lying
+            track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(postures.lying[row])
+            person = self._people.setdefault(track_id, _Person(time_s, time_s, box))
+            person.seen_s, person.box, person.cut_off = time_s, box, bool(postures.cut_off[row])
             if lying > self.settings.upright_degree:
                 person.upright_since_s = None
             elif person.upright_since_s is None:
                 person.upright_since_s = time_s
+            if lying < self.settings.lying_degree:
+                person.lying_since_s = None
+            elif person.lying_since_s is None:
+                person.lying_since_s = time_s
 
     def _hand_over(self, time_s: float) -> None:
         """Pass the event of somebody out of sight to who has turned up lying there since; it keeps its track id."""
@@ -151,7 +151,7 @@ class EventDecoder:
                 continue
             for person in self._people.values():
                 new = person.event is None and person.first_s > lost.seen_s and person.seen_s == time_s
-                if new and person.lying >= self.settings.lying_degree and _same_place(person.box, lost.box):
+                if new and person.lying_since_s is not None and _same_place(person.box, lost.box):
                     person.event, person.candidate_s = lost.event, None
                     del self._people[lost_id]
                     break
@@ -175,9 +175,9 @@ class EventDecoder:
             return
         settings = self.settings
         waited = closing or time_s - person.peak.time_s > settings.confirm_s
-        lying = person.lying >= settings.lying_degree
-        unseen = time_s - person.seen_s > settings.confirm_s / 2
-        if lying or person.peak.fall >= settings.sure_score or (waited and unseen):
+        lies = person.lying_since_s is not None and person.seen_s - person.lying_since_s >= settings.hold_s
+        gone = waited and time_s - person.seen_s > settings.confirm_s / 2
+        if lies or (not person.cut_off and (gone or person.peak.fall >= settings.sure_score)):
             if not self._is_known(person):
                 person.event = Event(
                     track_id,

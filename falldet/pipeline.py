@@ -14,6 +14,7 @@ from falldet.events import EventDecoder, EventSettings
 from falldet.fusion import Fuser, FusionSettings
 from falldet.pose.movenet import MoveNet, MoveNetSettings
 from falldet.pose.sequence import PoseCache
+from falldet.posture import read_postures
 from falldet.recogniser import Recogniser, RecogniserSettings
 from falldet.settings import build, unknown_key
 from falldet.tracking import PoseTracker, TrackerSettings
@@ -117,7 +118,7 @@ class Pipeline:
     def follow(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> Seen:
         """Take the poses of one frame, without track ids, and return what is known now, without the frame."""
         people, window_scores = self.score(time_s, people, image_hw)
-        return self.decide(index, time_s, people, window_scores)
+        return self.decide(index, time_s, people, image_hw, window_scores)
 
     def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
@@ -125,11 +126,14 @@ class Pipeline:
         windows = self.windower.push(time_s, people, image_hw)
         return people, self.recognise(windows) if windows else []
 
-    def decide(self, index: int, time_s: float, people: People, window_scores: list[WindowScore]) -> Seen:
+    def decide(
+        self, index: int, time_s: float, people: People, image_hw: tuple[int, int], window_scores: list[WindowScore]
+    ) -> Seen:
         """Second half of a step: fuse the scores and follow the events."""
         scores = self.fuser.push(index, time_s, people.track_ids, window_scores)
         record = self.recorder.push(index, time_s, people.track_ids, window_scores)
-        events = self.decoder.push(scores, people, time_s)
+        postures = read_postures(people.keypoints, people.scores, image_hw)
+        events = self.decoder.push(scores, people, postures, time_s)
         return Seen(None, people, scores, record, events, self.decoder.current)
 
     def finish(self, time_s: float) -> Seen:

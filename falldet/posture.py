@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from falldet.geometry import keypoint_boxes
@@ -9,6 +11,47 @@ from falldet.skeleton import HIPS, SHOULDERS
 
 WIDE_RATIO = 1.0
 """Width over height of the joints' box from which a person counts as lying whatever the torso does."""
+
+
+EDGE_SHARE = 0.02
+"""Joints nearer to the picture's edge than this share of its longer side: the picture cuts the person off there."""
+
+UNKNOWN = 0.5
+"""Neither lying nor upright."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postures:
+    """How N people hold themselves in one frame.
+
+    Attributes:
+        lying: (N,) from 0, upright, to 1, lying; `UNKNOWN` where that can't be told.
+        cut_off: (N,) bool, whether the picture's edge cuts the person off.
+    """
+
+    lying: np.ndarray
+    cut_off: np.ndarray
+
+
+def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int]) -> Postures:
+    """Return the postures of N people.
+
+    Of somebody cut off by the picture's edge only the torso is believed: who walks out of the picture at its lower edge
+    ends as a wide and flat pair of shoulders, upright all the while.
+
+    Args:
+        keypoints: (N, K, 2) pixels.
+        scores: (N, K), 0 for a missing joint.
+        image_hw: height and width of the frame in pixels.
+    """
+    boxes = keypoint_boxes(keypoints, scores)
+    height, width = image_hw
+    margin = EDGE_SHARE * max(image_hw)
+    cut_off = ((boxes[:, :2] <= margin) | (boxes[:, 2:] >= np.array([width, height]) - margin)).any(axis=1)
+    lying = lying_degree(keypoints, scores)
+    tilt, torso_seen = _torso_tilt(keypoints, scores)
+    torso = np.minimum(lying, np.where(torso_seen, tilt, UNKNOWN))
+    return Postures(np.where(cut_off, torso, lying), cut_off)
 
 
 def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -25,11 +68,16 @@ def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
     boxes = keypoint_boxes(keypoints, scores)
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     wide = np.clip(width / np.maximum(height, 1) / WIDE_RATIO, 0, 1)
+    tilt, torso_seen = _torso_tilt(keypoints, scores)
+    return np.where(torso_seen, (wide + tilt) / 2, wide)
+
+
+def _torso_tilt(keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the torso's angle to the vertical (N,) as a share of 90 degrees, and whether a torso was seen (N,)."""
     shoulders, shoulders_seen = _middle(keypoints, scores, SHOULDERS)
     hips, hips_seen = _middle(keypoints, scores, HIPS)
     across, down = np.abs(hips - shoulders).T
-    tilt = np.arctan2(across, np.maximum(down, 1e-3)) / (np.pi / 2)
-    return np.where(shoulders_seen & hips_seen, (wide + tilt) / 2, wide)
+    return np.arctan2(across, np.maximum(down, 1e-3)) / (np.pi / 2), shoulders_seen & hips_seen
 
 
 def _middle(keypoints: np.ndarray, scores: np.ndarray, joints: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

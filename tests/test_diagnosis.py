@@ -13,6 +13,7 @@ from falldet.evaluation import Observed, ObservedFrame
 from falldet.events import EventSettings
 from falldet.manifest import ClipRecord, FallInterval
 from falldet.matching import ClipResult, match_alerts
+from falldet.posture import Postures
 from falldet.types import Event, EventState, People, WindowScore
 
 FALL = FallInterval(4.0, 5.0, True)
@@ -48,7 +49,11 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
             people = People.none() if track_id is None else people_factory((100, 200), score=score)
             people = people.with_track_ids(np.full(len(people), -1 if track_id is None else track_id))
             ended = [window for window in windows if time_s - 0.1 < window.stop_s <= time_s]
-            frames.append(ObservedFrame(time_s, people, np.full(len(people), time_s / 10), ended))
+            frames.append(
+                ObservedFrame(
+                    time_s, people, Postures(np.full(len(people), time_s / 10), np.zeros(len(people), bool)), ended
+                )
+            )
         clip = ClipRecord(Path("clip.mp4"), label, "somebody", None, falls)
         match = match_alerts([(fall.start_s, fall.end_s) for fall in falls], [each.alert_s for each in alerts])
         rest = [window for window in windows if window.stop_s > 9.9]

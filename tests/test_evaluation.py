@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import falldet.events
+import falldet.posture
 from falldet.evaluation import Observed, at_threshold, decide_clip, fuse, judge, judge_all, observe_clip, sweep
 from falldet.figures import percentile, summarise
 from falldet.geometry import keypoint_boxes
@@ -209,9 +209,9 @@ def test_the_sweep_gives_what_each_alert_score_gives_alone(
     alone = [summarise(judge_all(observed, at_threshold(Settings(), score))) for score in thresholds]
 
     def computed_again(*arguments: object) -> None:
-        raise AssertionError("lying degrees are computed once, when the video is observed")
+        raise AssertionError("postures are read once, when the video is observed")
 
-    monkeypatch.setattr(falldet.events, "lying_degree", computed_again)
+    monkeypatch.setattr(falldet.posture, "lying_degree", computed_again)
     assert sweep(observed, Settings(), thresholds) == list(zip(thresholds, alone, strict=True))
     assert len({figures.false + figures.right for figures in alone}) > 1, "the scores must matter for this to say much"
     for clip in observed:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falldet.posture import lying_degree
+from falldet.posture import UNKNOWN as CANT_TELL
+from falldet.posture import lying_degree, read_postures
 from falldet.scenes import SCENES
 from falldet.skeleton import HIPS, SHOULDERS
 from falldet.types import People
@@ -98,3 +99,35 @@ def test_degree_lies_in_0_1_whatever_place_and_size(angle: float, right: float, 
     people = People(keypoints, np.ones(keypoints.shape[:2]), np.zeros((1, 4)), np.ones(1))
     degree = lying_degree(turned(people, angle), people.scores)
     assert 0 <= degree[0] <= 1
+
+
+def test_people_within_the_picture_are_not_cut_off(people_factory: Callable[..., People]) -> None:
+    people = people_factory((300, 240), (500, 240))
+    postures = read_postures(people.keypoints, people.scores, (480, 640))
+    assert not postures.cut_off.any()
+    np.testing.assert_array_equal(postures.lying, lying_degree(people.keypoints, people.scores))
+
+
+def test_a_pair_of_shoulders_at_the_lower_edge_does_not_lie(people_factory: Callable[..., People]) -> None:
+    people = people_factory((300, 440), height_px=200)
+    scores = people.scores.copy()
+    scores[:, 7:] = 0  # nothing below the shoulders
+    keypoints = np.where(scores[..., None] > 0, people.keypoints, 0)
+    bottom = int(keypoints[..., 1].max()) + 1
+    assert lying_degree(keypoints, scores)[0] > LYING
+    postures = read_postures(keypoints, scores, (bottom, 640))
+    assert postures.cut_off[0]
+    assert postures.lying[0] == CANT_TELL
+
+
+def test_somebody_who_lies_at_the_edge_lies(people_factory: Callable[..., People]) -> None:
+    people = people_factory((300, 240), height_px=200)
+    lying = turned(people, 90)
+    postures = read_postures(lying, people.scores, (480, int(lying[..., 0].max()) + 2))
+    assert postures.cut_off[0]
+    assert postures.lying[0] > 0.95
+
+
+def test_nobody_has_no_posture() -> None:
+    postures = read_postures(np.zeros((0, 17, 2)), np.zeros((0, 17)), (480, 640))
+    assert postures.lying.shape == postures.cut_off.shape == (0,)
