@@ -34,6 +34,7 @@ from falldet.recogniser import Recogniser, RecogniserSettings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "stgcn_fall.py"
+BEST = CONFIG.with_name("stgcn_fall_best.py")
 NARROW = ("model.backbone.base_channels=8", "model.cls_head.in_channels=32", "optim_wrapper.optimizer.lr=0.05")
 PICTURES = ("learning_rate.png", "loss.png", "confusion_matrix.png")
 
@@ -195,6 +196,14 @@ def test_overrides_reach_groups_and_list_elements() -> None:
     assert config.param_scheduler[0].gamma == 0.5
     assert config.train_cfg.max_epochs == 3
     assert all(config[f"{split}_dataloader"].dataset.ann_file == ["x.pkl"] for split in ("train", "val", "test"))
+
+
+def test_more_annotation_files_are_trained_on_besides_and_judged_on_not_at_all() -> None:
+    config = load_config(BEST, more_ann_files=["hard.pkl"])
+    videos, keypoints = config.train_dataloader.dataset.datasets
+    assert videos.dataset.ann_file == ["data/falls.pkl", "hard.pkl"]
+    assert keypoints.ann_file == "data/fallvision.pkl"
+    assert config.val_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file == "data/falls.pkl"
 
 
 def test_a_checkpoint_is_measured(trained: Path, annotation_file: Path, tmp_path: Path) -> None:

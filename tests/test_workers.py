@@ -156,6 +156,6 @@ def test_the_tool_writes_report_and_hard_negatives(tmp_path: Path) -> None:
     (picture,) = (tmp_path / "hard").glob("*.png")
     assert cv2.imread(str(picture)) is not None
     assert done.stdout.splitlines()[-1] == (
-        "python tools/train.py configs/stgcn_fall_best.py --ann-file data/falls.pkl hard/hard_negatives.pkl "
+        "python tools/train.py configs/stgcn_fall_best.py --add-ann-file hard/hard_negatives.pkl "
         "--cfg-options load_from=checkpoints/stgcn_fall.pth optim_wrapper.optimizer.lr=0.01"
     )

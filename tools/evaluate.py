@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from falldet.pipeline import Settings
 
 RETRAIN = """\
-python tools/train.py configs/stgcn_fall_best.py --ann-file data/falls.pkl {path} \
+python tools/train.py configs/stgcn_fall_best.py --add-ann-file {path} \
 --cfg-options load_from=checkpoints/stgcn_fall.pth optim_wrapper.optimizer.lr=0.01"""
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"

@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("config", help="config of the run, such as configs/stgcn_fall.py")
     parser.add_argument("--work-dir", help="where everything goes (default: work_dirs/<name of the config>)")
     parser.add_argument("--ann-file", nargs="+", default=(), help="annotation files instead of the config's")
+    parser.add_argument("--add-ann-file", nargs="+", default=(), help="annotation files to train on besides")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the work dir")
     parser.add_argument("--launcher", choices=("none", "pytorch"), default="none", help="pytorch: started by torchrun")
     parser.add_argument("--seed", type=int, help="seed instead of the config's")
@@ -30,6 +31,7 @@ def main() -> None:
         seed=args.seed,
         overrides=args.cfg_options,
         ann_files=args.ann_file,
+        more_ann_files=args.add_ann_file,
     )
 
 

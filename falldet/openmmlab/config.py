@@ -16,13 +16,19 @@ SPLITS = ("train", "val", "test")
 _OWN_IMPORTS = ["falldet.openmmlab"]
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = (), ann_files: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    ann_files: Sequence[str] = (),
+    more_ann_files: Sequence[str] = (),
+) -> Config:
     """Return an MMEngine config.
 
     Args:
         path: a config file. It is Python code and runs: name only files you trust.
         overrides: `key.sub=value` strings; an element of a list is named by its number.
         ann_files: annotation files that replace the config's in all three data loaders.
+        more_ann_files: annotation files to train on besides.
 
     Raises:
         FalldetError: the file is missing or broken, or an override names an unknown key.
@@ -41,6 +47,10 @@ def load_config(path: str | Path, overrides: Iterable[str] = (), ann_files: Sequ
             dataset = innermost_dataset(config, split)
             dataset["ann_file"] = list(ann_files)
             config[f"{split}_dataloader"].dataset = dataset
+    if more_ann_files:
+        dataset = innermost_dataset(config, "train")
+        known = [dataset["ann_file"]] if isinstance(dataset["ann_file"], str) else dataset["ann_file"]
+        dataset["ann_file"] = [*known, *more_ann_files]
     return config
 
 

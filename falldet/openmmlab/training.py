@@ -42,6 +42,7 @@ def train(
     seed: int | None = None,
     overrides: Iterable[str] = (),
     ann_files: Sequence[str] = (),
+    more_ann_files: Sequence[str] = (),
 ) -> Path:
     """Train as a config says and return the work dir.
 
@@ -53,11 +54,12 @@ def train(
         seed: replaces the config's seed.
         overrides: `key.sub=value` strings.
         ann_files: replace the config's annotation file.
+        more_ann_files: are trained on besides.
 
     Raises:
         FalldetError: a file, a key or a checkpoint to resume from is missing.
     """
-    config = load_config(config_path, overrides, ann_files)
+    config = load_config(config_path, overrides, ann_files, more_ann_files)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config_path).stem)
     config.work_dir = str(folder)
     if seed is not None:
