@@ -22,10 +22,10 @@ BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obt
 	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
 INSTALL := $(PIP) install --progress-bar off $(PIP_OPTIONS)
 
-.PHONY: help demo install test lint clean
+.PHONY: help demo install test lint experiments clean
 
 help:  ## Show this list
-	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo "  Options: VIDEO=clip.mp4  PYTHON=python3.12  PIP_OPTIONS=...  PYTEST_OPTIONS='-k video'"
 
 demo: .venv/.core $(if $(VIDEO),,$(SAMPLE))  ## Find the falls in VIDEO, or in a sample clip that is drawn first
@@ -42,6 +42,9 @@ lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 	@echo "== ruff and mypy"
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+experiments:  ## List the command that makes each row of the tables of figures
+	@$(RUN) benchmarks/experiments.py
 
 clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and other results stay
 	rm -rf .venv falldet.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis $(SAMPLE)

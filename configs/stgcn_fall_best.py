@@ -15,7 +15,7 @@ model = dict(
     backbone=dict(
         type="MotionSTGCN",
         graph_cfg=dict(layout="coco", mode="stgcn_spatial"),
-        base_channels=24,
+        base_channels=16,
         num_stages=6,
         inflate_stages=[3, 5],
         down_stages=[2, 4],
@@ -23,19 +23,22 @@ model = dict(
     cls_head=dict(
         type="GCNHead",
         num_classes=2,
-        in_channels=96,
+        in_channels=64,
         dropout=0.3,
         topk=1,
         loss_cls=dict(type="CrossEntropyLoss", class_weight=[1.0, 3.0]),
     ),
 )
 
-# --- data: labelled videos and FallVision's keypoints, cut into windows -----------------------------------------------
+# --- data: labelled videos, FallVision's keypoints and those of drawn scenes, cut into windows ------------------------
 dataset_type = "FallDataset"
 videos = "data/falls.pkl"  # tools/extract_kpts.py videos/ --people 6
-fallvision = "data/fallvision.pkl"  # tools/convert_fallvision.py
+keypoints = [
+    "data/fallvision.pkl",  # tools/convert_fallvision.py
+    "data/scenes.pkl",  # tools/compose_scenes.py
+]
 window = dict(length_s=2.0, stride_s=0.25, min_track_s=0.4, linger_s=0.5, fall_overlap=0.5, clear_overlap=0.15)
-sparse_window = {**window, "stride_s": 1.0}  # FallVision has thirty times as many clips
+sparse_window = {**window, "stride_s": 1.0}  # they have forty times as many clips
 normalise = "person"
 left_joints = [1, 3, 5, 7, 9, 11, 13, 15]
 right_joints = [2, 4, 6, 8, 10, 12, 14, 16]
@@ -44,6 +47,7 @@ train_pipeline = [
     dict(type="SampleUniformMidpoints", clip_len=48),
     dict(type="PoseDecode"),
     dict(type="Flip", flip_ratio=0.5, left_kp=left_joints, right_kp=right_joints),
+    dict(type="CrossEdge"),
     dict(type="DisturbSkeleton"),
     dict(type="NormaliseSkeleton", mode=normalise),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
@@ -71,7 +75,7 @@ train_dataloader = dict(
                 times=2,
                 dataset=dict(type=dataset_type, ann_file=videos, split="train", window=window, pipeline=train_pipeline),
             ),
-            dict(type=dataset_type, ann_file=fallvision, split="train", window=sparse_window, pipeline=train_pipeline),
+            dict(type=dataset_type, ann_file=keypoints, split="train", window=sparse_window, pipeline=train_pipeline),
         ],
     ),
 )
@@ -93,8 +97,8 @@ val_evaluator = dict(type="FallMetric")
 test_evaluator = dict(type="FallMetric")
 
 # --- schedule ---------------------------------------------------------------------------------------------------------
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=6, val_begin=1, val_interval=1)
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=3, val_begin=1, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
-param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=True, T_max=6)]
+param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=True, T_max=3)]

@@ -12,7 +12,7 @@ pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 import torch
 
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
-from falldet.openmmlab.augmentation import DisturbSkeleton
+from falldet.openmmlab.augmentation import CrossEdge, DisturbSkeleton
 from falldet.openmmlab.backbones import MotionSTGCN
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.model import build_recogniser
@@ -69,9 +69,61 @@ def test_disturbing_by_nothing_changes_nothing(rng: np.random.Generator) -> None
     assert (after["keypoint_score"] == given["keypoint_score"]).all()
 
 
+def test_a_young_track_holds_its_first_pose(rng: np.random.Generator) -> None:
+    given = sample(rng)
+    late = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=0, late_start=1)
+    after = late.transform(dict(given))["keypoint_score"][0]
+    begun = int((after == after[0]).all(axis=1).sum())
+    assert 2 <= begun <= 25
+    assert (after[begun:] == given["keypoint_score"][0, begun:]).all()
+
+
+def test_a_slow_camera_shows_every_pose_two_to_four_times(rng: np.random.Generator) -> None:
+    given = sample(rng)
+    slow = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=0, low_rate=1)
+    after = slow.transform(dict(given))["keypoint_score"][0]
+    assert len(np.unique(after, axis=0)) in (12, 16, 24)
+
+
 def test_nobody_is_left_as_it_is() -> None:
     given = {"keypoint": np.zeros((1, 48, 17, 2), np.float32), "keypoint_score": np.zeros((1, 48, 17), np.float32)}
     assert (DisturbSkeleton().transform(dict(given))["keypoint"] == 0).all()
+    assert (CrossEdge(1, 1).transform(dict(given, label=0))["keypoint"] == 0).all()
+
+
+def standing(rng: np.random.Generator, label: int) -> dict:
+    given = sample(rng) | {"label": label}
+    given["keypoint"][:] = given["keypoint"][:, :1]
+    return given
+
+
+def test_who_walks_out_sinks_to_one_edge_and_is_less_and_less_sure(rng: np.random.Generator) -> None:
+    for _ in range(20):
+        given = standing(rng, label=0)
+        before = {name: given[name].copy() for name in ("keypoint", "keypoint_score")}
+        after = CrossEdge(cut=0, leave=1).transform(dict(given))
+        assert (given["keypoint"] == before["keypoint"]).all()
+        moved = np.abs(after["keypoint"] - before["keypoint"]).max(axis=(0, 1, 2))
+        assert (moved > 0).sum() == 1
+        axis = int(moved.argmax())
+        way = after["keypoint"][0, ..., axis].mean(axis=1)
+        assert abs(way[-1] - way[0]) > 0.6 * np.ptp(way)
+        assert after["keypoint_score"][0, -1].sum() <= after["keypoint_score"][0, 0].sum()
+        assert after["keypoint"].dtype == after["keypoint_score"].dtype == np.float32
+
+
+def test_who_falls_never_walks_out(rng: np.random.Generator) -> None:
+    given = standing(rng, label=1)
+    assert CrossEdge(cut=0, leave=1).transform(dict(given))["keypoint"] is given["keypoint"]
+
+
+def test_an_edge_hides_a_part_of_the_body_throughout(rng: np.random.Generator) -> None:
+    for label in (0, 1):
+        given = standing(rng, label)
+        after = CrossEdge(cut=1, leave=0).transform(dict(given))
+        weaker = (after["keypoint_score"] < given["keypoint_score"])[0]  # (T, V)
+        assert 0 < weaker[0].sum() < 16
+        assert (weaker == weaker[0]).all()
 
 
 def test_the_shipped_weights_and_the_shipped_onnx_are_one_model(rng: np.random.Generator) -> None:

@@ -104,6 +104,14 @@ def test_windows_become_samples_with_their_own_labels(tmp_path: Path, rng: np.ra
     assert samples[0]["inputs"].shape == (1, 1, 48, 17, 3)
 
 
+def test_a_source_is_left_out_by_the_beginning_of_its_clips_names(tmp_path: Path, rng: np.random.Generator) -> None:
+    names = ["home/a", "home/b", "shop/a"]
+    path = tmp_path / "falls.pkl"
+    dump_annotations({"split": {"train": names}, "annotations": [clip(rng, 60, name) for name in names]}, path)
+    kept = dataset(path, "train", leave_out=["home/"])
+    assert [kept.get_data_info(i)["frame_dir"] for i in range(len(kept))] == ["shop/a"]
+
+
 @pytest.mark.parametrize("frames", [1, 20, 48, 49, 200])
 def test_midpoints_are_deterministic_in_order_and_leave_the_global_generator_alone(frames: int) -> None:
     before = str(np.random.get_state())  # noqa: NPY002

@@ -258,6 +258,17 @@ def test_windows_of_a_clip_are_labelled_by_their_share_of_the_going_down() -> No
     assert len({s["frame_dir"] for s in samples}) == len(samples)
 
 
+def test_windows_take_the_speeds_in_turn() -> None:
+    still = annotation([])
+    still["keypoint"][0, ..., 0] = still["time_s"][:, None]
+    samples = label_windows(still, speeds=(0.5, 1.0, 2.0))
+    assert len(samples) == len(label_windows(still))
+    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
+    spans = [np.ptp(late[stop]["keypoint"][0, :, 0, 0]) for stop in sorted(late)]
+    assert np.allclose(np.resize(spans[:3], len(spans)), spans, atol=0.1)
+    assert np.allclose(sorted(spans[:3]), [1.0, 2.0, 4.0], atol=0.1)
+
+
 def test_the_windows_of_training_are_the_windows_of_the_live_chain() -> None:
     live = cut(steady(8.0, ids=(0,)))
     stops = [s["frame_dir"].split("@")[2] for s in label_windows(annotation([]))]

@@ -1,0 +1,41 @@
+"""Compose keypoint clips of drawn people, from cameras at every height, to train on beside real ones.
+
+python tools/compose_scenes.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from falldet import cli
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Compose keypoint clips of drawn people, every second one with a fall.",
+        epilog="example: python tools/compose_scenes.py --clips 2000 --out data/scenes.pkl",
+    )
+    parser.add_argument("--clips", type=int, default=1000, help="how many (default: 1000, about two minutes)")
+    parser.add_argument("--out", type=Path, default=Path("data/scenes.pkl"), help="(default: data/scenes.pkl)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same clips (default: 0)")
+    arguments = parser.parse_args()
+    if arguments.clips < 1:
+        parser.error("--clips must be at least 1")
+    import numpy as np
+    from tqdm import tqdm
+
+    from falldet.annotations import dump_annotations
+    from falldet.scenes.observation import keypoint_clips
+
+    clips = keypoint_clips(arguments.clips, np.random.default_rng(arguments.seed))
+    annotations = list(tqdm(clips, total=arguments.clips, unit="clip", desc="composing", disable=None))
+    split = {"train": [annotation["frame_dir"] for annotation in annotations]}
+    dump_annotations({"split": split, "annotations": annotations}, arguments.out)
+    sys.stdout.write(f"{len(annotations)} clips written to {arguments.out}\n")
+    return cli.EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
