@@ -37,7 +37,7 @@ class EventSettings:
     keep_score: float = 0.3
     sure_score: float = 0.95
     lying_degree: float = 0.6
-    hold_s: float = 0.25
+    hold_s: float = 0.15
     upright_degree: float = 0.4
     confirm_s: float = 1.0
     recover_s: float = 1.0

@@ -246,6 +246,21 @@ def test_the_exported_weights_hold_nothing_but_weights(exported: Path, trained: 
     assert Recogniser(RecogniserSettings(checkpoint=str(again))).frames == 48
 
 
+def test_several_checkpoints_become_one_recogniser_that_gives_their_mean(
+    trained: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    config, checkpoints = trained / "stgcn_fall.py", [trained / "epoch_1.pth", trained / "epoch_2.pth"]
+    alone = [export_recogniser(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
+    together = export_recogniser(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
+    batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
+    one, two, mean = (
+        Recogniser(RecogniserSettings(checkpoint=str(path))).probabilities(batch) for path in (*alone, together)
+    )
+    assert np.abs(one - two).max() > 1e-4
+    np.testing.assert_allclose(mean, (one + two) / 2, atol=1e-5)
+    assert together.with_suffix(".pth").read_bytes() == alone[0].with_suffix(".pth").read_bytes()
+
+
 def test_an_export_that_differs_is_not_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falldet.openmmlab.export.TOLERANCE", -1.0)
     with pytest.raises(FalldetError, match="nothing was written"):

@@ -15,13 +15,14 @@ def main() -> None:
     )
     parser.add_argument("config", help="config of the run")
     parser.add_argument("checkpoint", help=".pth file of the run")
+    parser.add_argument("more", nargs="*", type=Path, help=".pth files of other seeds: the mean of all is written")
     parser.add_argument("--out", help="the .onnx file (default: <name of the config>.onnx beside the checkpoint)")
     args = parser.parse_args()
     out = args.out or Path(args.checkpoint).with_name(f"{Path(args.config).stem}.onnx")
 
     from falldet.openmmlab.export import export_recogniser
 
-    sys.stdout.write(f"{export_recogniser(args.config, args.checkpoint, out)}\n")
+    sys.stdout.write(f"{export_recogniser(args.config, args.checkpoint, out, *args.more)}\n")
 
 
 if __name__ == "__main__":

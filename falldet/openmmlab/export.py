@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,11 @@ TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""
 
 
-def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path) -> Path:
+def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
     """Write the recogniser as `onnx_path` and its bare weights beside it as .pth; return the ONNX file.
+
+    Several checkpoints of one config, such as those of several seeds, become one recogniser that gives the mean of
+    their probabilities; the weights beside it are the first one's.
 
     The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalised x, y and the joint's score, to `fall` (N,), the
     probability of a fall. Its metadata has `falldet.normalise` ("image" or "person"), `falldet.frames` (T),
@@ -41,6 +45,7 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
         config_path: the run's config; `config_beside` finds the one in a work dir.
         checkpoint_path: a training checkpoint or a bare state dict.
         onnx_path: the .onnx file to write.
+        more: further checkpoints of the same config.
 
     Raises:
         FalldetError: a file is missing, config and checkpoint don't fit, or the answers differ by more than 1e-4.
@@ -48,7 +53,8 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     quiet_libraries()
     config = load_config(config_path)
     metadata = {**_preparation(config), "config": Path(config_path).name, "version": falldet.__version__}
-    network = _FallProbability(build_recogniser(config, checkpoint_path)).eval()
+    checkpoints = (Path(checkpoint_path), *more)
+    network = _FallProbability([build_recogniser(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
     target.parent.mkdir(parents=True, exist_ok=True)
     example = _example(int(metadata["frames"]))
@@ -60,24 +66,24 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     _check_parity(network, content, example)
     _write(target, content)
     weights = target.with_suffix(".pth")
-    if weights.resolve() != Path(checkpoint_path).resolve():
+    if weights.resolve() not in (checkpoint.resolve() for checkpoint in checkpoints):
         buffer = io.BytesIO()
-        torch.save(network.recogniser.state_dict(), buffer)
+        torch.save(network.recognisers[0].state_dict(), buffer)
         _write(weights, buffer.getvalue())
     return target
 
 
 class _FallProbability(nn.Module):
-    """The recogniser with the softmax inside, and the fall's column alone."""
+    """Recognisers with the softmax inside, the fall's column alone, and the mean over the recognisers."""
 
-    def __init__(self, recogniser: nn.Module) -> None:
+    def __init__(self, recognisers: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.recogniser = recogniser
+        self.recognisers = nn.ModuleList(recognisers)
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3)."""
-        scores = self.recogniser.cls_head(self.recogniser.backbone(keypoints))  # (N, 2)
-        return scores.softmax(dim=1)[:, 1]
+        scores = [each.cls_head(each.backbone(keypoints)) for each in self.recognisers]  # (N, 2) each
+        return torch.stack([score.softmax(dim=1)[:, 1] for score in scores]).mean(dim=0)
 
 
 def _preparation(config: Config) -> dict[str, str]:
