@@ -36,7 +36,6 @@ SHORT = (
     "train_cfg.max_epochs=1",
     "train_cfg.val_begin=9",
     "param_scheduler.0.T_max=1",
-    "param_scheduler.0.convert_to_iter_based=True",
     f"{KEYPOINTS}.window.stride_s=2.0",
 )
 """The study's schedule, one short epoch: the six runs of a row take twenty minutes on one core."""
@@ -98,9 +97,6 @@ ROWS = {
     "image": Row(
         "image coordinates instead of person-centred ones",
         (*_step(NORMALISE, "mode=image"), "val_dataloader.dataset.pipeline.2.mode=image"),
-    ),
-    "timing": Row(
-        "with young tracks and slow cameras", _step(DISTURB, "late_start=0.2") + _step(DISTURB, "low_rate=0.3")
     ),
     "speeds": Row("with windows at 0.8, 1 and 1.25 times the speed", _window("speeds=[0.8,1.0,1.25]")),
     "long-windows": Row("with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",)),

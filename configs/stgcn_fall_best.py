@@ -97,8 +97,8 @@ val_evaluator = dict(type="FallMetric")
 test_evaluator = dict(type="FallMetric")
 
 # --- schedule ---------------------------------------------------------------------------------------------------------
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=3, val_begin=1, val_interval=1)
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_begin=1, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
-param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=True, T_max=3)]
+param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=True, T_max=2, convert_to_iter_based=True)]

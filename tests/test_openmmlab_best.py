@@ -39,6 +39,12 @@ def test_motion_is_the_step_of_joints_seen_in_both_frames(monkeypatch: pytest.Mo
     assert (motion[3, 5] == 0).all()
 
 
+@pytest.fixture(autouse=True)
+def same_chance_every_time() -> None:
+    """Transforms draw from numpy's global generator."""
+    np.random.seed(0)  # noqa: NPY002
+
+
 def sample(rng: np.random.Generator) -> dict:
     keypoints = rng.uniform(100, 300, (1, 48, 17, 2)).astype(np.float32)
     scores = rng.uniform(0.2, 1, (1, 48, 17)).astype(np.float32)
@@ -69,20 +75,15 @@ def test_disturbing_by_nothing_changes_nothing(rng: np.random.Generator) -> None
     assert (after["keypoint_score"] == given["keypoint_score"]).all()
 
 
-def test_a_young_track_holds_its_first_pose(rng: np.random.Generator) -> None:
+def test_somebody_lost_for_a_while_goes_a_straight_way(rng: np.random.Generator) -> None:
     given = sample(rng)
-    late = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=0, late_start=1)
-    after = late.transform(dict(given))["keypoint_score"][0]
-    begun = int((after == after[0]).all(axis=1).sum())
-    assert 2 <= begun <= 25
-    assert (after[begun:] == given["keypoint_score"][0, begun:]).all()
-
-
-def test_a_slow_camera_shows_every_pose_two_to_four_times(rng: np.random.Generator) -> None:
-    given = sample(rng)
-    slow = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=0, low_rate=1)
-    after = slow.transform(dict(given))["keypoint_score"][0]
-    assert len(np.unique(after, axis=0)) in (12, 16, 24)
+    after = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=1).transform(dict(given))
+    changed = np.flatnonzero((np.abs(after["keypoint"] - given["keypoint"]) > 0.1).any(axis=(0, 2, 3)))
+    assert 1 <= len(changed) <= 15
+    assert (np.diff(changed) == 1).all()
+    stretch = slice(changed[0] - 1, changed[-1] + 2)
+    np.testing.assert_allclose(np.diff(after["keypoint"][0, stretch, 0], n=2, axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.diff(after["keypoint_score"][0, stretch, 0], n=2, axis=0), 0, atol=1e-5)
 
 
 def test_nobody_is_left_as_it_is() -> None:
@@ -93,7 +94,8 @@ def test_nobody_is_left_as_it_is() -> None:
 
 def standing(rng: np.random.Generator, label: int) -> dict:
     given = sample(rng) | {"label": label}
-    given["keypoint"][:] = given["keypoint"][:, :1]
+    for name in ("keypoint", "keypoint_score"):
+        given[name][:] = given[name][:, :1]
     return given
 
 
@@ -107,8 +109,9 @@ def test_who_walks_out_sinks_to_one_edge_and_is_less_and_less_sure(rng: np.rando
         assert (moved > 0).sum() == 1
         axis = int(moved.argmax())
         way = after["keypoint"][0, ..., axis].mean(axis=1)
-        assert abs(way[-1] - way[0]) > 0.6 * np.ptp(way)
-        assert after["keypoint_score"][0, -1].sum() <= after["keypoint_score"][0, 0].sum()
+        assert abs(way[-1] - way[0]) == pytest.approx(np.ptp(way), rel=0.3)
+        weaker = after["keypoint_score"] < given["keypoint_score"]
+        assert weaker[0, -1].sum() >= weaker[0, 0].sum()
         assert after["keypoint"].dtype == after["keypoint_score"].dtype == np.float32
 
 

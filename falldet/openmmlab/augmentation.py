@@ -26,9 +26,8 @@ class DisturbSkeleton(BaseTransform):
         jitter: standard deviation of noise on each joint in each frame, relative to the person's size.
         drop_joint: share of joint observations that go missing, one by one.
         drop_limb: probability that one joint is missing throughout.
-        drop_frames: probability that up to a third of the frames freeze (the person was lost for a while).
-        late_start: probability that up to half of the frames before the first one seen freeze (the track is young).
-        low_rate: probability that only every second to fourth frame is new (a slow camera).
+        drop_frames: probability that up to a third of the frames are a straight way from pose to pose (the person was
+            lost for a while).
     """
 
     def __init__(
@@ -39,13 +38,10 @@ class DisturbSkeleton(BaseTransform):
         drop_joint: float = 0.05,
         drop_limb: float = 0.2,
         drop_frames: float = 0.2,
-        late_start: float = 0.0,
-        low_rate: float = 0.0,
     ) -> None:
         """Keep the numbers."""
         self.tilt_degrees, self.stretch, self.jitter = tilt_degrees, stretch, jitter
         self.drop_joint, self.drop_limb, self.drop_frames = drop_joint, drop_limb, drop_frames
-        self.late_start, self.low_rate = late_start, low_rate
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace keypoints and scores by disturbed copies; missing joints stay at (0, 0)."""
@@ -61,8 +57,8 @@ class DisturbSkeleton(BaseTransform):
         scores[random.random(scores.shape) < self.drop_joint] = 0
         if random.random() < self.drop_limb:
             scores[:, :, random.randint(scores.shape[2])] = 0
-        source = self._frames(random, scores.shape[1])
-        keypoints, scores = keypoints[:, source], scores[:, source]
+        if random.random() < self.drop_frames:
+            self._bridge(random, keypoints, scores)
         results["keypoint"] = np.where(scores[..., None] > 0, keypoints, 0).astype(np.float32)
         results["keypoint_score"] = scores
         return results
@@ -73,20 +69,23 @@ class DisturbSkeleton(BaseTransform):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return turn @ np.diag([wider, 1 / wider])
 
-    def _frames(self, random: Any, frames: int) -> np.ndarray:
-        """Return which frame (T,) stands at each place once the person was lost, found late or filmed slowly."""
-        source = np.arange(frames)
-        if random.random() < self.low_rate:
-            every = random.randint(2, 5)
-            source = source // every * every
-        if random.random() < self.drop_frames:
-            length = random.randint(1, frames // 3 + 1)
-            start = random.randint(frames - length + 1)
-            source[start : start + length] = source[start]
-        if random.random() < self.late_start:
-            first = random.randint(1, frames // 2 + 1)
-            source[:first] = source[first]
-        return source
+    @staticmethod
+    def _bridge(random: Any, keypoints: np.ndarray, scores: np.ndarray) -> None:
+        """Put a straight way in place of some frames, as resampling does where nobody was seen; in place."""
+        frames = scores.shape[1]
+        length = random.randint(2, max(3, frames // 3))
+        start = random.randint(frames - length)
+        share = np.linspace(0, 1, length + 1)[None, :, None]  # (1, length + 1, 1)
+        part = slice(start, start + length + 1)
+        first, last = keypoints[:, start, None], keypoints[:, start + length, None]
+        both = (scores[:, start] > 0) & (scores[:, start + length] > 0)  # (M, V)
+        way = first * (1 - share[..., None]) + last * share[..., None]
+        keypoints[:, part] = np.where(both[:, None, :, None], way, first)
+        scores[:, part] = np.where(
+            both[:, None],
+            scores[:, start, None] * (1 - share) + scores[:, start + length, None] * share,
+            scores[:, start, None],
+        )
 
 
 @TRANSFORMS.register_module()
