@@ -1,7 +1,7 @@
 """What each part of the recipe brings, measured on sources that the model has not seen.
 
 python benchmarks/experiments.py                                              lists the rows and how to run each
-python benchmarks/experiments.py base no-motion --videos videos/ --jobs 2     runs them, a finished run not again
+python benchmarks/experiments.py recipe no-motion --videos videos/ --jobs 2     runs them, a finished run not again
 python benchmarks/experiments.py --table                                      writes docs/experiments.md
 
 Grouped cross-validation, the groups being whole sources: one fold trains without URFD and is judged on URFD, the
@@ -30,19 +30,6 @@ RESULTS, TABLE = ROOT / "docs" / "experiments.json", ROOT / "docs" / "experiment
 THRESHOLDS = tuple(score / 100 for score in range(10, 100, 5))
 
 VIDEOS, KEYPOINTS = "train_dataloader.dataset.datasets.0.dataset", "train_dataloader.dataset.datasets.1"
-SHORT = (
-    "train_dataloader.batch_size=16",
-    "optim_wrapper.optimizer.lr=0.05",
-    "train_cfg.max_epochs=1",
-    "train_cfg.val_begin=9",
-    "param_scheduler.0.T_max=1",
-    f"{KEYPOINTS}.window.stride_s=2.0",
-)
-"""The study's schedule, one short epoch: the six runs of a row take twenty minutes on one core."""
-
-EPOCHS = 2
-"""Of configs/stgcn_fall_best.py."""
-
 FOLDS = {"urfd": ("urfd",), "others": ("gmdcsa24", "survnofight")}
 """Fold -> the sources it leaves out of training and is judged on."""
 
@@ -55,18 +42,16 @@ class Row:
     """One row of the table.
 
     Attributes:
-        what: what differs from the row `base`.
+        what: what differs from the recipe.
         train: settings of configs/stgcn_fall_best.py.
         live: settings of configs/demo.py.
         keypoints: annotation files that are learnt from beside the videos'.
-        short: whether the study's schedule takes the place of the config's own.
     """
 
     what: str
     train: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     keypoints: tuple[str, ...] = ("fallvision.pkl", "scenes.pkl")
-    short: bool = True
 
 
 def _window(setting: str) -> tuple[str, str]:
@@ -78,19 +63,18 @@ def _step(number: int, setting: str) -> tuple[str, str]:
     return f"{VIDEOS}.pipeline.{number}.{setting}", f"{KEYPOINTS}.pipeline.{number}.{setting}"
 
 
-EDGE, DISTURB, NORMALISE = 3, 4, 5
-"""Places of CrossEdge, DisturbSkeleton and NormaliseSkeleton in the training pipeline."""
+DISTURB, NORMALISE = 3, 4
+"""Places of DisturbSkeleton and NormaliseSkeleton in the training pipeline."""
 
 ROWS = {
-    "recipe": Row("the recipe as it is, at its own schedule", short=False),
-    "base": Row("the same at the study's short schedule"),
+    "recipe": Row("configs/stgcn_fall_best.py as it is"),
     "no-scenes": Row("without drawn scenes", keypoints=("fallvision.pkl",)),
     "no-fallvision": Row("without FallVision", keypoints=("scenes.pkl",)),
     "videos-only": Row(
-        "without either, four epochs", ("train_cfg.max_epochs=4", "param_scheduler.0.T_max=4"), keypoints=()
+        "without either, six epochs", ("train_cfg.max_epochs=6", "param_scheduler.0.T_max=6"), keypoints=()
     ),
+    "two-epochs": Row("two epochs", ("train_cfg.max_epochs=2", "param_scheduler.0.T_max=2")),
     "no-motion": Row("without motion channels", ("model.backbone.type=STGCN",)),
-    "no-edges": Row("without CrossEdge", _step(EDGE, "cut=0.0") + _step(EDGE, "leave=0.0")),
     "no-disturbance": Row(
         "without DisturbSkeleton",
         tuple(
@@ -122,7 +106,7 @@ class Places:
 def main() -> int:
     """List, run or tabulate the rows."""
     parser = argparse.ArgumentParser(
-        description="What each part of the recipe brings.", epilog="example: %(prog)s base no-edges --videos videos/"
+        description="What each part of the recipe brings.", epilog="example: %(prog)s recipe no-scenes --videos videos/"
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to run (default: list them)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
@@ -176,7 +160,6 @@ def train(row: Row, fold: str, seed: int, places: Places, folder: Path) -> Path:
     videos = places.data / "falls.pkl"
     left_out = "[" + ",".join(f"'{source}/'" for source in FOLDS[fold]) + "]"
     options = [
-        *(SHORT if row.short else ()),
         *row.train,
         f"{VIDEOS}.leave_out={left_out}",
         f"val_dataloader.dataset.ann_file={videos}",
@@ -189,7 +172,7 @@ def train(row: Row, fold: str, seed: int, places: Places, folder: Path) -> Path:
     else:
         command += ["--ann-file", str(videos)]
     epochs = [option.partition("=")[2] for option in options if option.startswith("train_cfg.max_epochs=")]
-    checkpoint = folder / f"epoch_{epochs[-1] if epochs else EPOCHS}.pth"
+    checkpoint = folder / f"epoch_{(epochs or ['1'])[0]}.pth"
     if checkpoint.is_file():
         return checkpoint
     folder.mkdir(parents=True, exist_ok=True)
@@ -254,7 +237,7 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
         f"standard deviation over the seeds; alert score {THRESHOLDS[place]:g}. `python benchmarks/experiments.py` "
         "says how each row is made, and what a fold is.",
         "",
-        "| row | what differs from base | seeds | F1 | F1 without ceiling views | falls found at eye level "
+        "| row | what differs | seeds | F1 | F1 without ceiling views | falls found at eye level "
         "| from the ceiling | false alarms, surveillance | others | best F1 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -262,14 +245,14 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
         seeds = [_add(folds) for folds in results.get(name, {}).values() if set(folds) == set(FOLDS)]
         if seeds:
             lines.append(f"| {name} | {row.what} | {len(seeds)} | " + " | ".join(_cells(seeds, place)) + " |")
-    lines += ["", "## The alert score", "", "F1 over both folds by alert score, row `base`, mean over the seeds.", ""]
-    base = [_add(folds) for folds in results.get("base", {}).values() if set(folds) == set(FOLDS)]
+    lines += ["", "## The alert score", "", "F1 over both folds by alert score, row `recipe`, mean over the seeds.", ""]
+    recipe = [_add(folds) for folds in results.get("recipe", {}).values() if set(folds) == set(FOLDS)]
     lines += [
         "| alert score | " + " | ".join(f"{score:g}" for score in THRESHOLDS) + " |",
         "|---" * (1 + len(THRESHOLDS)) + "|",
     ]
     for title, names in (("all", None), ("without ceiling views", ("eye level", "surveillance"))):
-        means = [_mean([_f1(groups, i, names) for groups in base]) for i in range(len(THRESHOLDS))]
+        means = [_mean([_f1(groups, i, names) for groups in recipe]) for i in range(len(THRESHOLDS))]
         lines.append(f"| F1, {title} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     return "\n".join(lines) + "\n"
 

@@ -126,22 +126,17 @@ class Windower:
 def resample(window: Window, frames: int = WINDOW_FRAMES) -> tuple[np.ndarray, np.ndarray]:
     """Return `frames` poses at evenly spaced moments of the window: keypoints (frames, K, 2), scores (frames, K).
 
-    Each moment is the middle of one of `frames` equal parts. A joint seen both before and after it is put in between,
-    in proportion to time, so that motion is as smooth at 10 frames a second as at 30; any other joint is as in the
-    observation nearest in time. Before the first observation and after the last one their pose is held.
+    Each moment, the middle of one of `frames` equal parts, takes the observation nearest in time; before the first
+    and after the last one their pose is held. Speed stays true, whatever the frame rate.
     """
     length_s = window.stop_s - window.start_s
     moments = window.start_s + (np.arange(frames) + 0.5) * (length_s / frames)
-    moments = np.clip(moments, window.time_s[0], window.time_s[-1])
-    after = np.minimum(np.searchsorted(window.time_s, moments), len(window.time_s) - 1)
-    before = np.maximum(after - 1, 0)
-    gap_s = window.time_s[after] - window.time_s[before]
-    share = np.where(gap_s > 0, (moments - window.time_s[before]) / np.maximum(gap_s, 1e-9), 1.0)  # (frames,)
-    both = (window.scores[before] > 0) & (window.scores[after] > 0)  # (frames, K)
-    share = np.where(both, share[:, None], share[:, None] > 0.5)
-    scores = window.scores[before] * (1 - share) + window.scores[after] * share
-    keypoints = window.keypoints[before] * (1 - share[..., None]) + window.keypoints[after] * share[..., None]
-    return keypoints.astype(window.keypoints.dtype), scores.astype(window.scores.dtype)
+    if len(window.time_s) == 1:
+        nearest = np.zeros(frames, np.int64)
+    else:
+        halfway = (window.time_s[1:] + window.time_s[:-1]) / 2
+        nearest = np.searchsorted(halfway, moments)
+    return window.keypoints[nearest], window.scores[nearest]
 
 
 def label_windows(

@@ -12,13 +12,14 @@ pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 import torch
 
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
-from falldet.openmmlab.augmentation import CrossEdge, DisturbSkeleton
+from falldet.openmmlab.augmentation import DisturbSkeleton
 from falldet.openmmlab.backbones import MotionSTGCN
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.model import build_recogniser
 from falldet.recogniser import Recogniser
 
 ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = [f"stgcn_fall{which}.pth" for which in ("", "_2", "_3", "_4")]
 SMALL = dict(graph_cfg=dict(layout="coco", mode="stgcn_spatial"), base_channels=8, num_stages=2)
 
 
@@ -75,67 +76,20 @@ def test_disturbing_by_nothing_changes_nothing(rng: np.random.Generator) -> None
     assert (after["keypoint_score"] == given["keypoint_score"]).all()
 
 
-def test_somebody_lost_for_a_while_goes_a_straight_way(rng: np.random.Generator) -> None:
-    given = sample(rng)
-    after = DisturbSkeleton(1e-6, 1, 0, drop_joint=0, drop_limb=0, drop_frames=1).transform(dict(given))
-    changed = np.flatnonzero((np.abs(after["keypoint"] - given["keypoint"]) > 0.1).any(axis=(0, 2, 3)))
-    assert 1 <= len(changed) <= 15
-    assert (np.diff(changed) == 1).all()
-    stretch = slice(changed[0] - 1, changed[-1] + 2)
-    np.testing.assert_allclose(np.diff(after["keypoint"][0, stretch, 0], n=2, axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(np.diff(after["keypoint_score"][0, stretch, 0], n=2, axis=0), 0, atol=1e-5)
-
-
 def test_nobody_is_left_as_it_is() -> None:
     given = {"keypoint": np.zeros((1, 48, 17, 2), np.float32), "keypoint_score": np.zeros((1, 48, 17), np.float32)}
     assert (DisturbSkeleton().transform(dict(given))["keypoint"] == 0).all()
-    assert (CrossEdge(1, 1).transform(dict(given, label=0))["keypoint"] == 0).all()
 
 
-def standing(rng: np.random.Generator, label: int) -> dict:
-    given = sample(rng) | {"label": label}
-    for name in ("keypoint", "keypoint_score"):
-        given[name][:] = given[name][:, :1]
-    return given
-
-
-def test_who_walks_out_sinks_to_one_edge_and_is_less_and_less_sure(rng: np.random.Generator) -> None:
-    for _ in range(20):
-        given = standing(rng, label=0)
-        before = {name: given[name].copy() for name in ("keypoint", "keypoint_score")}
-        after = CrossEdge(cut=0, leave=1).transform(dict(given))
-        assert (given["keypoint"] == before["keypoint"]).all()
-        moved = np.abs(after["keypoint"] - before["keypoint"]).max(axis=(0, 1, 2))
-        assert (moved > 0).sum() == 1
-        axis = int(moved.argmax())
-        way = after["keypoint"][0, ..., axis].mean(axis=1)
-        assert abs(way[-1] - way[0]) == pytest.approx(np.ptp(way), rel=0.3)
-        weaker = after["keypoint_score"] < given["keypoint_score"]
-        assert weaker[0, -1].sum() >= weaker[0, 0].sum()
-        assert after["keypoint"].dtype == after["keypoint_score"].dtype == np.float32
-
-
-def test_who_falls_never_walks_out(rng: np.random.Generator) -> None:
-    given = standing(rng, label=1)
-    assert CrossEdge(cut=0, leave=1).transform(dict(given))["keypoint"] is given["keypoint"]
-
-
-def test_an_edge_hides_a_part_of_the_body_throughout(rng: np.random.Generator) -> None:
-    for label in (0, 1):
-        given = standing(rng, label)
-        after = CrossEdge(cut=1, leave=0).transform(dict(given))
-        weaker = (after["keypoint_score"] < given["keypoint_score"])[0]  # (T, V)
-        assert 0 < weaker[0].sum() < 16
-        assert (weaker == weaker[0]).all()
-
-
-def test_the_shipped_weights_and_the_shipped_onnx_are_one_model(rng: np.random.Generator) -> None:
+def test_the_shipped_onnx_is_the_mean_of_the_shipped_weights(rng: np.random.Generator) -> None:
     config = load_config(ROOT / "configs" / "stgcn_fall_best.py")
-    network = build_recogniser(config, ROOT / "checkpoints" / "stgcn_fall.pth").eval()
     batch = rng.uniform(-1, 1, (5, 1, 48, 17, 3)).astype(np.float32)
     batch[..., 2] = np.abs(batch[..., 2])
-    with torch.no_grad():
-        expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy()
+    each = []
+    for name in SHIPPED:
+        network = build_recogniser(config, ROOT / "checkpoints" / name).eval()
+        with torch.no_grad():
+            each.append(network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy())
     recogniser = Recogniser()
-    np.testing.assert_allclose(recogniser.probabilities(batch), expected, atol=1e-4)
+    np.testing.assert_allclose(recogniser.probabilities(batch), np.mean(each, axis=0), atol=1e-4)
     assert (recogniser.normalisation, recogniser.frames, recogniser.window_s) == ("person", 48, 2.0)

@@ -199,9 +199,10 @@ def test_the_same_motion_gives_the_same_window_at_every_frame_rate(name: str, fp
     for stop_s in common:
         a, b = resample(fine[stop_s])[0], resample(other[stop_s])[0]
         assert a.shape == b.shape == (WINDOW_FRAMES, 17, 2)
-        inside = slice(6, -6)  # beyond the first and the last observation their pose is held
-        assert np.abs(a - b)[inside].max() < 12.0
-        assert np.abs(a - b)[inside].mean() < 0.6
+        speed = np.abs(np.diff(a, axis=0)).max() * WINDOW_FRAMES / 2.0  # px/s
+        lag_s = 0.5 / 30 + 0.5 / fps + 2.0 / WINDOW_FRAMES
+        assert np.abs(a - b).max() <= speed * lag_s + 1.0
+        assert np.abs(a - b).mean() < 3.5
 
 
 def window(times: list[float], start_s: float = 0.0, stop_s: float = 2.0) -> Window:
@@ -210,31 +211,24 @@ def window(times: list[float], start_s: float = 0.0, stop_s: float = 2.0) -> Win
     return Window(1, start_s, stop_s, values, keypoints, np.ones((len(values), 17), np.float32), HW)
 
 
-def test_resampling_puts_joints_between_the_observations_and_holds_the_ends() -> None:
-    keypoints, scores = resample(window([0.1, 0.6, 1.1, 1.6]), frames=4)  # moments 0.25, 0.75, 1.25, 1.75
-    np.testing.assert_allclose(keypoints[:, 0, 0], [0.25, 0.75, 1.25, 1.6])
+def test_resampling_takes_the_observation_nearest_to_each_moment() -> None:
+    keypoints, scores = resample(window([0.1, 0.6, 1.1, 1.9]), frames=4)  # moments 0.25, 0.75, 1.25, 1.75
+    np.testing.assert_allclose(keypoints[:, 0, 0], [0.1, 0.6, 1.1, 1.9])
     assert scores.shape == (4, 17)
-    keypoints, _ = resample(window([0.7, 0.8]), frames=4)
-    np.testing.assert_allclose(keypoints[:, 0, 0], [0.7, 0.75, 0.8, 0.8])
+    keypoints, _ = resample(window([0.7, 0.8]), frames=4)  # held before the first and after the last
+    np.testing.assert_allclose(keypoints[:, 0, 0], [0.7, 0.7, 0.8, 0.8])
     keypoints, _ = resample(window([1.3]), frames=4)
     np.testing.assert_allclose(keypoints[:, 0, 0], [1.3] * 4)
 
 
-def test_a_joint_missing_on_either_side_is_as_in_the_nearest_observation() -> None:
-    given = window([0.1, 1.1])
-    given.scores[1, 3] = given.keypoints[1, 3] = 0
-    keypoints, scores = resample(given, frames=4)  # moments 0.25, 0.75, 1.25, 1.75
-    np.testing.assert_allclose(keypoints[:, 3, 0], [0.1, 0, 0, 0])
-    np.testing.assert_allclose(scores[:, 3], [1, 0, 0, 0])
-    np.testing.assert_allclose(scores[:, 4], 1)
-
-
 @given(st.lists(st.floats(0, 1.99), min_size=1, max_size=70, unique=True).map(sorted), st.integers(1, 60))
 @settings(max_examples=60, deadline=None)
-def test_even_motion_stays_even_whatever_the_times_of_the_frames(times: list[float], frames: int) -> None:
+def test_resampling_equals_a_search_for_the_nearest(times: list[float], frames: int) -> None:
     found = resample(window(times), frames)[0][:, 0, 0]
     moments = (np.arange(frames) + 0.5) * 2.0 / frames
-    np.testing.assert_allclose(found, np.clip(moments, times[0], times[-1]), atol=1e-5)
+    distances = np.abs(np.array(times)[None] - moments[:, None]).min(axis=1)
+    np.testing.assert_allclose(np.abs(found - moments), distances, atol=1e-6)
+    assert (np.diff(found) >= 0).all()
 
 
 def annotation(falls: list[list[float]], duration_s: float = 8.0, fps: float = 25.0) -> dict:
