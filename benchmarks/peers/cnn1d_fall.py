@@ -1,7 +1,7 @@
 """The peer of the shipped recogniser: a 1-D CNN with the same windows, coordinates, disturbances, loss and schedule.
 
 Train:  python tools/train.py benchmarks/peers/cnn1d_fall.py --seed 0
-Export: python tools/export.py benchmarks/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_1.pth --out cnn1d.onnx
+Export: python tools/export.py benchmarks/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_6.pth --out cnn1d.onnx
 """
 
 _base_ = "../../configs/stgcn_fall_best.py"
