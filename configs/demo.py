@@ -48,7 +48,7 @@ fusion = dict(
 
 # falldet.events.EventSettings
 events = dict(
-    alert_score=0.85,
+    alert_score=0.8,
     keep_score=0.3,
     sure_score=0.95,
     lying_degree=0.6,

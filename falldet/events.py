@@ -33,7 +33,7 @@ class EventSettings:
         cool_down_s: no second alert for the same person or the same place within this time.
     """
 
-    alert_score: float = 0.85
+    alert_score: float = 0.8
     keep_score: float = 0.3
     sure_score: float = 0.95
     lying_degree: float = 0.6

@@ -103,7 +103,7 @@ def test_a_long_fall_need_not_fit_into_one_window(explain: Callable[..., Diagnos
 def test_scores_too_low(explain: Callable[..., Diagnosis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.62, 0.3, 0.99, 0.99)).misses
     assert (miss.cause, miss.peak_score) == (Cause.CLASSIFIER, 0.62)  # the last two begin when the fall is over
-    assert miss.detail == "highest score 0.62 of 0.85"
+    assert miss.detail == "highest score 0.62 of 0.8"
 
 
 @pytest.mark.parametrize(
