@@ -1,4 +1,4 @@
-"""Text files that appear only when they are complete."""
+"""Files that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from falldet.errors import FalldetError
 
 
 @contextmanager
-def finished_file(path: Path) -> Iterator[IO[str]]:
-    """Open a UTF-8 text file that gets its name only when the block ends well; folders are made.
+def finished_file(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open a file, of UTF-8 text or binary, that gets its name only when the block ends well; folders are made.
 
     Raises:
         FalldetError: the folder can't be written.
@@ -25,7 +25,8 @@ def finished_file(path: Path) -> Iterator[IO[str]]:
     except OSError as error:
         raise FalldetError(f"can't write {path}: {error.strerror}; choose another place") from None
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+        mode, encoding, newline = ("wb", None, None) if binary else ("w", "utf-8", "")
+        with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as stream:
             yield stream
         Path(part).chmod(0o644)
         os.replace(part, path)

@@ -7,8 +7,6 @@ belongs to the test split.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +19,8 @@ from tqdm import tqdm
 
 from falldet.annotations import dump_annotations
 from falldet.draw import RED, WHITE, draw_skeleton
-from falldet.errors import FalldetError
 from falldet.extract import frame_dirs
+from falldet.files import finished_file
 from falldet.matching import ClipResult
 from falldet.pose.sequence import PoseCache, PoseSequence
 from falldet.skeleton import JOINT_COUNT
@@ -94,7 +92,8 @@ def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, tracker:
         annotation = annotate_alarm(result, name, event, track)
         annotations.append(annotation)
         picture = folder / f"{annotation['frame_dir'].replace('/', '__')}.png"
-        _save_picture(picture, draw_strip(result.clip.path, event, track))
+        with finished_file(picture, binary=True) as stream:
+            stream.write(cv2.imencode(".png", draw_strip(result.clip.path, event, track))[1].tobytes())
         pictures.append(picture)
     path = folder / FILE_NAME
     for earlier in {*folder.glob(f"*{MARK}*.png")} - {*pictures}:
@@ -209,20 +208,3 @@ def _warn(left_out: Sequence[tuple[Path, float, str]], chosen: Sequence[tuple[Cl
     from_val = sum(result.clip.split == "val" for result, _, _ in chosen)
     if from_val:
         logger.warning("%d hard negatives are of split val; figures on val say less once they are trained on", from_val)
-
-
-def _save_picture(path: Path, image: np.ndarray) -> None:
-    """Write a PNG in one step; raises FalldetError where the folder can't be written."""
-    part = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(cv2.imencode(".png", image)[1].tobytes())
-        Path(part).chmod(0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise FalldetError(f"can't write {path}: {error.strerror}; choose another place for the pictures") from None
-    finally:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
