@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 import falldet
 from falldet.errors import FalldetError
+from falldet.files import finished_file
 from falldet.openmmlab.config import SPLITS, config_beside, innermost_dataset, load_config
 from falldet.openmmlab.model import build_recogniser, steps
 from falldet.openmmlab.training import quiet_libraries
@@ -56,7 +56,6 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recogniser(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     example = _example(int(metadata["frames"]))
     model = _to_onnx(network, example)
     for key, value in metadata.items():
@@ -145,6 +144,5 @@ def _check_parity(network: nn.Module, content: bytes, example: Tensor) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with finished_file(path, binary=True) as stream:
+        stream.write(content)

@@ -78,6 +78,9 @@ class MoveNet:
         self._request.infer()
         return self._decode(self._request.get_output_tensor().data[0])
 
+    def reset(self) -> None:
+        """Do nothing: every image is looked at for itself."""
+
     def _compile(self, height: int, width: int) -> None:
         size = self.settings.input_size
         self._scale = size / max(height, width)
@@ -93,7 +96,7 @@ class MoveNet:
             self._request = self._core.compile_model(model, self._device, config).create_infer_request()
         except RuntimeError:
             raise FalldetError(
-                f"{self._path} is no MoveNet for device {self._device!r}; give another --device or pose.checkpoint"
+                f"{self._path} is no MoveNet for device {self._device!r}; give another --device or movenet.checkpoint"
             ) from None
         self._request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
         self._image_hw = (height, width)
