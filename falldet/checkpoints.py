@@ -134,7 +134,8 @@ def _fetch(checkpoint: Checkpoint, path: Path) -> None:
                 return
             except SourceError as error:
                 failures.append(f"{source}: {error}")
-                log.warning("%s did not give %s: %s", source, path.name, error)
+                if source is not checkpoint.sources[-1]:  # the last one's failure is told by the error below
+                    log.warning("%s did not give %s: %s", source, path.name, error)
     except OSError as error:
         space = "room" if size is None else f"{size / 1e6:.0f} MB"
         raise FalldetError(

@@ -54,10 +54,11 @@ def people_factory() -> Callable[..., People]:
 
 @dataclass
 class Request:
-    """What was asked of the server: the path, the first byte (None for the whole file), and the bytes sent."""
+    """What was asked of the server: path, first byte (None for the whole file), encodings; and how much was sent."""
 
     path: str
     start: int | None
+    encodings: str
     sent: int = 0
 
 
@@ -80,10 +81,12 @@ class DownloadServer:
         if all(request.path != handler.path for request in self.requests):
             words |= {word.removesuffix("-once") for word in words}
         asked = handler.headers.get("Range")
-        request = Request(handler.path, None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-")))
+        start = None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-"))
+        request = Request(handler.path, start, handler.headers.get("Accept-Encoding", ""))
         self.requests.append(request)
         body = self.content[::-1] if "wrong" in words else self.content + b"x" * ("long" in words)
-        start = 0 if request.start is None or "plain" in words else request.start
+        if start is None or "plain" in words:
+            start = 0
         if words & {"missing", "busy"}:
             return handler.send_error(404 if "missing" in words else 503)
         if start >= len(body) or (start and "refusing" in words):

@@ -251,7 +251,7 @@ def test_own_weights_that_cannot_be_read_are_named(
 
 @pytest.mark.parametrize("name", ["yolox_s", "hrnet_w32", "rtmpose_m"])
 def test_out_of_reach_ends_in_one_sentence_with_file_address_and_folder(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
@@ -266,6 +266,7 @@ def test_out_of_reach_ends_in_one_sentence_with_file_address_and_folder(
         f"put the file {checkpoint.file_name} with sha256 {checkpoint.sha256}... from "
         f"{checkpoint.sources[0].address} into {tmp_path / 'checkpoints'}"
     )
+    assert not caplog.records, "the error says it all"
     assert list(cache.iterdir()) == []
 
 

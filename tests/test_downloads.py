@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tqdm
 
 from falldet import downloads, partial_files
 from falldet.downloads import Url
@@ -52,6 +54,7 @@ def test_a_transfer_that_is_cut_goes_on_without_sending_again_what_is_there(
     assert first == (None, HALF)
     assert 0 < second[0] <= HALF
     assert second[1] == len(CONTENT) - second[0]
+    assert {request.encodings for request in server.requests} == {"identity"}, "bytes of a packed file can't be counted"
 
 
 def test_an_answer_without_a_length_that_ends_early_goes_on(goal: Path, server: Any) -> None:
@@ -74,6 +77,20 @@ def test_what_is_kept_of_another_address_is_not_built_on(goal: Path, server: Any
     part_path(goal, f"{server.address}/another").write_bytes(b"another file")
     fetch(goal, f"{server.address}/right")
     assert asked(server) == [(None, len(CONTENT))]
+
+
+def test_the_bar_begins_with_what_is_kept(
+    goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = functools.partial(tqdm.tqdm, mininterval=0.0)
+    monkeypatch.setattr(tqdm, "tqdm", lambda **options: bar(**options | {"disable": False}))
+    address = f"{server.address}/right"
+    part_path(goal, address).write_bytes(CONTENT[:128_000])
+    fetch(goal, address, BY_PREFIX)
+    shown = capsys.readouterr().err
+    assert "model.bin: 128kB" in shown, "before the server has told the size"
+    assert "100%" in shown
+    assert "256k/256k" in shown
 
 
 def test_a_part_that_is_whole_already_needs_no_server(goal: Path, server: Any) -> None:
