@@ -54,7 +54,9 @@ windows = dict(
 
 # falldet.recogniser.RecogniserSettings
 recogniser = dict(
+    engine="openvino",
     checkpoint="stgcn_fall",
+    config="",
     threads=0,
 )
 

@@ -24,6 +24,7 @@ class Checkpoint:
         sources: where it comes from, tried in order.
         licence: SPDX name of the licence of the weights.
         note: one sentence on what it is.
+        config: the OpenMMLab config whose weights these are, as a config of ours inherits it; empty for others.
         cure: how to get a file without sources, told when it is missing.
     """
 
@@ -34,6 +35,7 @@ class Checkpoint:
     sources: tuple[Url | WheelMember, ...]
     licence: str
     note: str
+    config: str = ""
     cure: str = ""
 
     @property
@@ -42,10 +44,10 @@ class Checkpoint:
         return self.sha256 is not None and len(self.sha256) == 64
 
 
-def _openmmlab(name: str, sha256: str, address: str, note: str) -> Checkpoint:
+def _openmmlab(name: str, sha256: str, address: str, config: str, note: str) -> Checkpoint:
     """Return a file of OpenMMLab's download server, which is known by the beginning of its hash."""
     sources = (Url(f"https://download.openmmlab.com/{address}"),)
-    return Checkpoint(name, address.rpartition("/")[2], sha256, None, sources, "Apache-2.0", note)
+    return Checkpoint(name, address.rpartition("/")[2], sha256, None, sources, "Apache-2.0", note, config)
 
 
 _MOVENET = Checkpoint(
@@ -76,6 +78,9 @@ _STGCN = Checkpoint(
     cure="it comes with the repository: `git checkout -- checkpoints/stgcn_fall.onnx` brings it back",
 )
 
+_YOLOX_CONFIGS = "mmdet::yolox"
+_HRNET_CONFIGS = "mmpose::body_2d_keypoint/topdown_heatmap/coco"
+
 _YOLOX_M = Checkpoint(
     name="yolox_m",
     file_name="yolox_m_8xb8-300e_coco.pth",
@@ -83,6 +88,7 @@ _YOLOX_M = Checkpoint(
     size=None,
     sources=(),
     licence="that of the weights you bring",
+    config=f"{_YOLOX_CONFIGS}/yolox_m_8xb8-300e_coco.py",
     note="YOLOX-m, which OpenMMLab has a config for but no trained detector (open-mmlab/mmdetection issue 7934).",
     cure="OpenMMLab has published none: put weights trained with mmdet's config of that name there, or take yolox_s or "
     "yolox_l, which are to be had",
@@ -100,12 +106,14 @@ CHECKPOINTS = {
             "yolox_tiny",
             "b4047906",
             f"{_YOLOX}/yolox_tiny_8x8_300e_coco/yolox_tiny_8x8_300e_coco_20211124_171234-b4047906.pth",
+            f"{_YOLOX_CONFIGS}/yolox_tiny_8xb8-300e_coco.py",
             "YOLOX-tiny of MMDetection, 416 x 416, trained on COCO; box AP 32.0.",
         ),
         _openmmlab(
             "yolox_s",
             "4592a793",
             f"{_YOLOX}/yolox_s_8x8_300e_coco/yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth",
+            f"{_YOLOX_CONFIGS}/yolox_s_8xb8-300e_coco.py",
             "YOLOX-s of MMDetection, 640 x 640, trained on COCO; box AP 40.5.",
         ),
         _YOLOX_M,
@@ -113,26 +121,29 @@ CHECKPOINTS = {
             "yolox_l",
             "d3bd2b23",
             f"{_YOLOX}/yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23.pth",
+            f"{_YOLOX_CONFIGS}/yolox_l_8xb8-300e_coco.py",
             "YOLOX-l of MMDetection, 640 x 640, trained on COCO; box AP 49.4.",
         ),
         _openmmlab(
             "hrnet_w32",
             "81c58e40",
             f"{_HRNET}/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
+            f"{_HRNET_CONFIGS}/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py",
             "HRNet-w32 of MMPose, 256 x 192, COCO-17 heatmaps, trained on COCO; AP 0.746.",
         ),
         _openmmlab(
             "hrnet_w48",
             "0e67c616",
             f"{_HRNET}/td-hm_hrnet-w48_8xb32-210e_coco-256x192-0e67c616_20220913.pth",
+            f"{_HRNET_CONFIGS}/td-hm_hrnet-w48_8xb32-210e_coco-256x192.py",
             "HRNet-w48 of MMPose, 256 x 192, COCO-17 heatmaps, trained on COCO; AP 0.756.",
         ),
         _openmmlab(
             "rtmpose_m",
             "63eb25f7",
             f"{_RTMPOSE}/rtmpose-m_simcc-aic-coco_pt-aic-coco_420e-256x192-63eb25f7_20230126.pth",
-            "RTMPose-m of MMPose, 256 x 192, for the config rtmpose-m_8xb256-420e_aic-coco-256x192, trained on COCO "
-            "and AI Challenger; AP 0.758.",
+            "mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_aic-coco-256x192.py",
+            "RTMPose-m of MMPose, 256 x 192, trained on COCO and AI Challenger; AP 0.758.",
         ),
     )
 }

@@ -17,7 +17,7 @@ from falldet.pose.sequence import PoseCache
 from falldet.pose.source import PoseSettings, make_pose_source, poses_name
 from falldet.pose.topdown import TopDownSettings
 from falldet.posture import read_postures
-from falldet.recogniser import Recogniser, RecogniserSettings
+from falldet.recogniser import RecogniserSettings, WindowRecogniser, make_recogniser
 from falldet.settings import build, unknown_key
 from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
@@ -160,8 +160,8 @@ class Pipeline:
         return Seen(None, People.none(), scores, record, events, current)
 
 
-def _recogniser(settings: Settings, device: str) -> Recogniser:
-    recogniser = Recogniser(settings.recogniser, device)
+def _recogniser(settings: Settings, device: str) -> WindowRecogniser:
+    recogniser = make_recogniser(settings.recogniser, device)
     if recogniser.window_s not in (None, settings.windows.length_s):
         logger.warning(
             "the recogniser was trained on windows of %g s, windows.length_s is %g; set it to the same",

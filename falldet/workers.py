@@ -28,7 +28,7 @@ from falldet.manifest import ClipRecord
 from falldet.matching import ClipResult
 from falldet.pipeline import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
-from falldet.recogniser import Recogniser
+from falldet.recogniser import make_recogniser
 
 STOP_CHECK_S = 0.2
 """How long Ctrl-C may go unseen while workers are waited for."""
@@ -202,7 +202,7 @@ def _start_worker(judging: Judging, stopped: multiprocessing.synchronize.Event) 
         ),
     )
     global _worker
-    _worker = _judge(single, Recogniser(single.settings.recogniser), stopped.is_set)
+    _worker = _judge(single, make_recogniser(single.settings.recogniser), stopped.is_set)
 
 
 def _work(clip: ClipRecord) -> JudgedClip | str:

@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pose",
         metavar="SOURCE",
-        help="where keypoints come from: movenet (default) or yolox_s+hrnet_w32 and the like",
+        help="where keypoints come from: movenet (default) or such as yolox_s+hrnet_w32",
     )
     parser.add_argument("--skeleton-only", action="store_true", help="draw on black, so that nobody can be recognised")
     parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")

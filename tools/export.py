@@ -11,8 +11,8 @@ from falldet.errors import FalldetError
 def main() -> None:
     """Parse the arguments and export."""
     parser = argparse.ArgumentParser(
-        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it; or a detector or pose "
-        "network, which the demo also does by itself.",
+        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it; "
+        "or a detector or pose network, which the demo also does by itself.",
         epilog="example: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/epoch_80.pth",
     )
     parser.add_argument("config", help="config of the run")

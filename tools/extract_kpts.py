@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pose",
         metavar="SOURCE",
-        help="where keypoints come from: movenet (default) or yolox_s+hrnet_w32 and the like",
+        help="where keypoints come from: movenet (default) or such as yolox_s+hrnet_w32",
     )
     parser.add_argument(
         "--config", default=CONFIG, help="settings of pose source and tracker (default: configs/demo.py)"
