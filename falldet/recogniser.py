@@ -169,9 +169,7 @@ def make_recogniser(settings: RecogniserSettings, device: str = "CPU") -> Window
         raise FalldetError("recogniser.engine = 'torch' needs OpenMMLab; run `make install`") from None
     checkpoint = find_checkpoint(settings.checkpoint)
     if checkpoint.suffix != ".pth":
-        raise FalldetError(
-            f"recogniser.engine = 'torch' takes a .pth file, not {checkpoint}; name one"
-        )
+        raise FalldetError(f"recogniser.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
     return TorchRecogniser(settings.config or config_beside(checkpoint), checkpoint)
 
 

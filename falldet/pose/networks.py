@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,8 @@ CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 
 EXPORT_FORMAT = 1
 """Changed whenever tools/export.py writes something else from the same config and checkpoint."""
+
+_INHERITS = re.compile(r"""^_base_ = ["'](mmdet|mmpose)::""", re.MULTILINE)
 
 Precision = Literal["f32", "fastest"]
 
@@ -120,8 +123,8 @@ def compile_network(model: openvino.Model, device: str, precision: Precision, th
 
 
 def _config_named(name: str) -> Path:
-    bases = {path: str(read_settings(path).get("_base_", "")) for path in sorted(CONFIGS.glob("*.py"))}
-    configs = {path.stem.rpartition("_")[0]: path for path, base in bases.items() if "::" in base}
+    inheriting = [path for path in sorted(CONFIGS.glob("*.py")) if _INHERITS.search(path.read_text(encoding="utf-8"))]
+    configs = {path.stem.rpartition("_")[0]: path for path in inheriting}
     if name not in configs:
         raise FalldetError(
             f"no network {name!r}; known here: {', '.join(configs)}, or give a path to a config: my_config.py"

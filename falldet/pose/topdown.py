@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.geometry import box_area, box_iou, keypoint_boxes, object_keypoint_similarity
+from falldet.geometry import box_area, box_containment, keypoint_boxes, object_keypoint_similarity
 from falldet.pose.detector import Detector, YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
 from falldet.pose.networks import Precision, exported_network, find_network
@@ -36,7 +36,8 @@ class TopDownSettings:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
         precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at.
         detect_every: pictures from one look of the detector to the next; between them people are followed.
-        same_person_iou: a followed box that overlaps a detected one more is the same person.
+        same_person_overlap: a followed box is a detected person's own where they share more than this part of the
+            smaller of both; in a fall the two differ much in shape.
         duplicate_similarity: two poses more alike than this are one person.
         carry_pictures: how many pictures a person is followed at most without being detected.
         min_person_score: people whose mean joint score is below it are dropped, and no longer followed.
@@ -48,10 +49,10 @@ class TopDownSettings:
     engine: Literal["openvino", "torch"] = "openvino"
     precision: Precision = "fastest"
     detect_every: int = 1
-    same_person_iou: float = 0.3
+    same_person_overlap: float = 0.5
     duplicate_similarity: float = 0.7
     carry_pictures: int = 300
-    min_person_score: float = 0.25
+    min_person_score: float = 0.1
     min_joint_score: float = 0.05
     max_people: int = 10
     threads: int = 0
@@ -105,7 +106,7 @@ class TopDown:
         boxes, scores = self.detector(image)
         alone = undetected <= self.settings.carry_pictures
         if len(boxes) and len(self._boxes):
-            alone &= box_iou(self._boxes, boxes).max(axis=1) <= self.settings.same_person_iou
+            alone &= box_containment(self._boxes, boxes).max(axis=1) <= self.settings.same_person_overlap
         boxes = np.concatenate([boxes, self._boxes[alone]])
         scores = np.concatenate([scores, self._scores[alone]])
         counts = np.concatenate([np.zeros(len(boxes) - alone.sum(), np.int64), undetected[alone]])
@@ -159,11 +160,15 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
 
 
 def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, ...]) -> np.ndarray:
-    """Return where to look for the people next: around their sure joints; where these are few, where they were."""
+    """Return where to look for the people next: around their sure joints, or where they were.
+
+    The latter where few joints are sure, or the box would suddenly be less than half or more than twice as large.
+    """
     around = keypoint_boxes(keypoints, scores, SURE_JOINT)
     centres, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
     grown = np.concatenate([centres - halves, centres + halves], axis=1)
     grown = grown.clip(0, np.tile(np.array(image_hw[1::-1], np.float32), 2))
     enough = (scores > SURE_JOINT).sum(axis=1) >= FEWEST_JOINTS
-    enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1)
+    growth = (grown[:, 2:] - grown[:, :2]).max(axis=1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1)
+    enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1) & (growth > 0.5) & (growth < 2)
     return np.where(enough[:, None], grown, boxes).astype(np.float32)
