@@ -22,7 +22,7 @@ from falldet.pose import quantise as quantising
 from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.networks import Network, int8_network, int8_path, read_network
-from falldet.pose.quantise import import_nncf, last_layers, quantise, quantise_network
+from falldet.pose.quantise import float_layers, import_nncf, quantise, quantise_network
 from falldet.pose.source import PoseSettings, poses_name
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.runtime import openvino_core
@@ -101,7 +101,7 @@ def test_the_numbers_of_an_int8_network_hardly_change(small: Path, small_int8: P
 
 def test_the_last_layers_and_the_decoding_stay_float(small: Path) -> None:
     model, _ = read_network(small, "pose")
-    names = last_layers(model)
+    names = float_layers(model)
     assert "last" in names
     assert len(names) == 2, "and the sigmoid behind it, but no layer before it"
 
