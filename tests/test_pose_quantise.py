@@ -5,6 +5,8 @@ A real network takes NNCF a minute, so a small one stands in where only the way 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -78,7 +80,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small_int8(small: Path, video: Path) -> Path:
     pytest.importorskip("nncf", reason="needs NNCF, requirements-int8.txt")
-    return quantise(small, [video], small.with_name("small-int8.xml"))
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        written = quantise(small, [video], small.with_name("small-int8.xml"))
+    assert not said.getvalue(), "the tool's output is the path alone"
+    return written
 
 
 def test_an_int8_network_is_read_like_the_one_it_was_made_from(small: Path, small_int8: Path, video: Path) -> None:

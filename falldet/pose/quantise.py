@@ -8,9 +8,11 @@ do convolutions of single channels: their ranges differ most from channel to cha
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,15 +71,16 @@ def quantise(exported: Path, videos: Sequence[str | Path], target: Path) -> Path
     if len(inputs) < FEW_PICTURES:
         logger.warning("people are seen only %d times; a longer video makes a more exact int8 network", len(inputs))
     logger.info("making %s int8 with %d pictures; this takes minutes", exported.name, len(inputs))
-    quantised = nncf.quantize(
-        model,
-        nncf.Dataset(inputs),
-        subset_size=len(inputs),
-        preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=float_layers(model)),
-        # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, where 8 bits run over.
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(inputs),
+            subset_size=len(inputs),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=float_layers(model)),
+            # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, where 8 bits run over.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
+        )
     _write(quantised, target)
     return target
 
