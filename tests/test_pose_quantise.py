@@ -17,12 +17,13 @@ import numpy as np
 import openvino
 import pytest
 from openvino import opset13 as ops
+from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
 from falldet.pose import quantise as quantising
 from falldet.pose.estimator import CropPoseEstimator
-from falldet.pose.movenet import MoveNetSettings
+from falldet.pose.movenet import MoveNet, MoveNetSettings
 from falldet.pose.networks import Network, int8_network, int8_path, read_network
 from falldet.pose.quantise import float_layers, import_nncf, quantise, quantise_network
 from falldet.pose.source import PoseSettings, poses_name
@@ -46,12 +47,28 @@ def draw(path: Path, scene: str, start_s: float, stop_s: float) -> Path:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One second of the sample clip, with somebody in it."""
+    """Half a second of the sample clip, with somebody in it."""
     try:
         find_checkpoint("movenet_multipose")
     except FalldetError as error:
         pytest.skip(f"needs the pose model: {error}")
-    return draw(tmp_path_factory.mktemp("video") / "person.mp4", "sample", 3.0, 4.0)
+    return draw(tmp_path_factory.mktemp("video") / "person.mp4", "sample", 3.0, 3.5)
+
+
+def write_tinypose(folder: Path, path: Path) -> Path:
+    """Write PP-TinyPose with the input and metadata of an exported network, and its makers' mean and deviation."""
+    steps = PrePostProcessor(openvino_core().read_model(folder / "tinypose_256x192_fp16.xml"))
+    steps.input(0).tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input(0).tensor().set_color_format(ColorFormat.BGR)
+    steps.input(0).model().set_layout(openvino.Layout("NCHW"))
+    preparation = steps.input(0).preprocess().convert_color(ColorFormat.RGB).convert_element_type(openvino.Type.f32)
+    preparation.mean([123.675, 116.28, 103.53]).scale([58.395, 57.12, 57.375])
+    model = steps.build()
+    model.reshape([-1, 256, 192, 3])
+    for key, value in {"kind": "pose", "codec": "heatmap"}.items():
+        model.set_rt_info(value, ["framework", f"falldet.{key}"])
+    openvino.save_model(model, path, compress_to_fp16=False)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +114,29 @@ def test_an_int8_network_is_read_like_the_one_it_was_made_from(small: Path, smal
 
 
 def test_the_numbers_of_an_int8_network_hardly_change(small: Path, small_int8: Path, video: Path) -> None:
-    crops = np.stack([frame.image[:256, :192] for frame in read_frames(video)][::8])
+    crops = np.stack([frame.image[:256, :192] for frame in read_frames(video)][::4])
     exact, rounded = (openvino_core().compile_model(path, "CPU")([crops])[0] for path in (small, small_int8))
     assert 0 < np.abs(rounded - exact).mean() < 0.03 * exact.std() + 0.01
     ranges = [node for node in read_network(small_int8, "pose")[0].get_ops() if node.get_type_name() == "FakeQuantize"]
     assert ranges, "something is int8 in it"
+
+
+@pytest.mark.slow
+def test_real_joints_in_int8_stay_on_the_body(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nncf")
+    exact = write_tinypose(shared_data.parent / "checkpoints", tmp_path / "tinypose.xml")
+    monkeypatch.setattr(quantising, "PICTURES", 8)
+    int8 = quantise(exact, [shared_data / "gmdcsa24" / "fall" / "s2_12.mp4"], tmp_path / "int8.xml")
+    first, second, find_people = CropPoseEstimator(exact, precision="f32"), CropPoseEstimator(int8), MoveNet()
+    moved = []
+    for frame in list(read_frames(shared_data / "urfd" / "fall" / "fall-05-cam0.mp4"))[::20]:
+        boxes = find_people(frame.image).boxes
+        (keypoints, scores), (others, _) = first(frame.image, boxes), second(frame.image, boxes)
+        moved += np.linalg.norm(keypoints - others, axis=2)[scores > 0.3].tolist()
+    assert len(moved) > 50
+    assert np.median(moved) < 4.0, "pixels of a picture of 320x240; 2 where it was made with more pictures"
 
 
 def test_the_last_layers_and_the_decoding_stay_float(small: Path) -> None:

@@ -35,7 +35,7 @@ class TopDownSettings:
     Attributes:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
         precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
-            that tools/export.py --int8 has made.
+            that tools/export.py --int8 has made; benchmarks/int8.py says how far theirs are from f32.
         detect_every: pictures from one look of the detector to the next; between them people are followed.
         same_person_iou: a followed box that overlaps a detected one more is the same person.
         duplicate_similarity: two poses more alike than this are one person.
