@@ -16,7 +16,7 @@ from falldet.errors import FalldetError
 from falldet.geometry import box_area, box_containment, keypoint_boxes, object_keypoint_similarity
 from falldet.pose.detector import Detector, YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
-from falldet.pose.networks import Precision, exported_network, find_network
+from falldet.pose.networks import Precision, exported_network, find_network, int8_network
 from falldet.types import People
 
 SURE_JOINT = 0.3
@@ -34,7 +34,8 @@ class TopDownSettings:
 
     Attributes:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
-        precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at.
+        precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
+            that tools/export.py --int8 has made; benchmarks/int8.py says how far theirs are from f32.
         detect_every: pictures from one look of the detector to the next; between them people are followed.
         same_person_overlap: a followed box is a detected person's own where they share more than this part of the
             smaller of both; in a fall the two differ much in shape.
@@ -58,9 +59,11 @@ class TopDownSettings:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a count is too low."""
+        """Raise ValueError where a count is too low or the engine has no such precision."""
         if self.detect_every < 1 or self.max_people < 1 or self.carry_pictures < 0:
             raise ValueError("detect_every and max_people must be at least 1, carry_pictures at least 0")
+        if self.precision == "int8" and self.engine != "openvino":
+            raise ValueError("precision = 'int8' needs engine = 'openvino'")
 
 
 class TopDown:
@@ -134,7 +137,8 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
         device: OpenVINO's name of a device, or torch's.
 
     Raises:
-        FalldetError: a name is unknown, a checkpoint is not to be had, or OpenMMLab is missing and needed.
+        FalldetError: a name is unknown, a checkpoint is not to be had, OpenMMLab is missing and needed, or a network
+            has not been made int8.
     """
     detector, plus, estimator = names.partition("+")
     if not plus:
@@ -151,7 +155,8 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
             TorchPoseEstimator(networks[1].config, networks[1].checkpoint, torch_device),
             settings,
         )
-    paths = [exported_network(network) for network in networks]
+    find_file = int8_network if settings.precision == "int8" else exported_network
+    paths = [find_file(network) for network in networks]
     return TopDown(
         YoloxDetector(paths[0], device, settings.precision, settings.threads),
         CropPoseEstimator(paths[1], device, settings.precision, settings.threads),
