@@ -8,6 +8,7 @@ and poses are compared joint by joint with object keypoint similarity around the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -31,6 +32,7 @@ class TrackerSettings:
         velocity_memory_s: time constant of the smoothed motion used for prediction.
     """
 
+    matching: Literal["pose", "reference"] = "pose"
     gate_iou: float = 0.1
     pose_weight: float = 0.5
     square_scale: float = 1.25

@@ -1,0 +1,349 @@
+"""Who is who: falldet's tracker and its peers on composed scenes of two to six people with known identity.
+
+    python benchmarks/tracking.py videos/urfd/manifest.csv videos/gmdcsa24/manifest.csv --root videos/ \
+        --trackers-python work_dirs/peers/trackers/bin/python
+
+writes docs/tracking.md and docs/tracking.json. benchmarks/tracking_scenes.py says what the scenes are, and
+benchmarks/peers/roboflow_trackers.py how ByteTrack, OC-SORT and C-BIoU are run and everybody is scored.
+
+Everybody sees the same detections. Numbers are chosen on scenes of the clips of train and val: falldet's own are those
+of configs/demo.py, a peer's are those of its `GRID` with the highest IDF1, the birth of a track after one to three
+observations and the memory for somebody out of sight included. What is reported comes from clips of the test split,
+other people in other rooms, under other seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tracking_scenes import KINDS, TrackingScene, compose, read_sources
+
+from falldet import cli
+from falldet.errors import FalldetError
+from falldet.files import finished_file
+from falldet.geometry import box_iou
+from falldet.manifest import read_manifest
+from falldet.pipeline import Settings, pose_cache
+from falldet.settings import read_settings
+from falldet.tracking import PoseTracker, TrackerSettings
+from falldet.types import NO_TRACK
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, TABLE = ROOT / "docs" / "tracking.json", ROOT / "docs" / "tracking.md"
+DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(10), range(1000, 1020), range(2000, 2004)
+AROUND_FALL_S = 3.0
+INSTALL = (
+    "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 "
+    "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
+)
+
+Grid = dict[str, Sequence[Any]]
+GRID: dict[str, tuple[str, Grid]] = {
+    "ByteTrack": (
+        "bytetrack",
+        {
+            "lost_track_buffer": (30, 60, 90),
+            "track_activation_threshold": (0.15, 0.25),
+            "high_conf_det_threshold": (0.15, 0.3),
+            "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
+            "minimum_consecutive_frames": (2, 3),
+        },
+    ),
+    "ByteTrack, buffered IoU": (
+        "bytetrack",
+        {
+            "lost_track_buffer": (30, 60, 90),
+            "track_activation_threshold": (0.15,),
+            "high_conf_det_threshold": (0.15, 0.3),
+            "minimum_iou_threshold": (0.1, 0.2, 0.3),
+            "minimum_consecutive_frames": (2, 3),
+            "buffer_ratio": (0.2, 0.4),
+        },
+    ),
+    "OC-SORT": (
+        "ocsort",
+        {
+            "lost_track_buffer": (30, 60, 90),
+            "high_conf_det_threshold": (0.1, 0.15),
+            "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
+            "direction_consistency_weight": (0.0, 0.2),
+            "minimum_consecutive_frames": (2, 3),
+        },
+    ),
+    "C-BIoU": (
+        "cbiou",
+        {
+            "lost_track_buffer": (30, 60, 90),
+            "track_activation_threshold": (0.15,),
+            "high_conf_det_threshold": (0.15, 0.3),
+            "minimum_iou_threshold_first_assoc": (0.05, 0.1, 0.2),
+            "minimum_iou_threshold_second_assoc": (0.1, 0.3),
+        },
+    ),
+}
+"""Peer -> its kind and the numbers among which it is tuned; `lost_track_buffer` counts 30ths of a second."""
+GREEDY_GRID: Grid = {"min_iou": (0.05, 0.1, 0.2, 0.3), "memory_s": (0.5, 1.0, 2.0, 3.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tracker measured: its metrics by group of scenes, switches around falls, and milliseconds per frame."""
+
+    name: str
+    options: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float]]
+    around_falls: int
+    crowd_ms: float
+
+
+def main() -> int:
+    """Tune the peers, measure everybody, write the table."""
+    arguments = parse_arguments()
+    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", arguments.cfg_options))
+    clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
+    cache = pose_cache(arguments.poses, settings)
+    dev = read_sources([clip for clip in clips if clip.split in ("train", "val")], cache)
+    test = read_sources([clip for clip in clips if clip.split == "test"], cache)
+    if not dev or not test:
+        raise FalldetError("the manifests name no clips of train and test with one person; give urfd's and gmdcsa24's")
+    chosen_on = [compose(dev, kind, seed) for kind in KINDS for seed in DEV_SEEDS]
+    ours = {"falldet": settings.tracker, "reference matching": replace(settings.tracker, matching="reference")}
+    if arguments.dev:
+        sys.stdout.write(as_markdown([own_row(n, s, chosen_on, [], arguments.trackers_python) for n, s in ours.items()]))
+        return cli.EXIT_OK
+    scenes = [compose(test, kind, seed) for kind in KINDS for seed in REPORT_SEEDS]
+    crowd = [compose(test, KINDS[3], seed, count=6) for seed in CROWD_SEEDS]
+    python = arguments.trackers_python
+    rows = [own_row(name, each, scenes, crowd, python) for name, each in ours.items()]
+    rows.append(greedy_row(chosen_on, scenes, crowd, python))
+    rows += [peer_row(name, chosen_on, scenes, crowd, python) for name in GRID]
+    write_results(rows, scenes)
+    sys.stdout.write(TABLE.read_text(encoding="utf-8"))
+    return cli.EXIT_OK
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="falldet's tracker and its peers on scenes with known identity.",
+        epilog="example: %(prog)s videos/urfd/manifest.csv videos/gmdcsa24/manifest.csv --root videos/ "
+        "--trackers-python work_dirs/peers/trackers/bin/python",
+    )
+    parser.add_argument("manifests", type=Path, nargs="+", help="CSV files of clips with one person")
+    parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
+    parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
+    parser.add_argument("--trackers-python", required=True, help="the interpreter that Roboflow's trackers is for")
+    parser.add_argument("--dev", action="store_true", help="only falldet, on the scenes that numbers are chosen on")
+    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
+    return parser.parse_args()
+
+
+def own_row(
+    name: str, settings: TrackerSettings, scenes: Sequence[TrackingScene], crowd: Sequence[TrackingScene], python: str
+) -> Row:
+    """Measure falldet's tracker."""
+    ids, _ = follow(settings, scenes)
+    (answer,) = ask(python, scenes, [{"name": name, "kind": "given"}], {name: ids})
+    return Row(name, {}, answer["metrics"], around_falls(scenes, ids), follow(settings, crowd)[1])
+
+
+def greedy_row(
+    dev: Sequence[TrackingScene], scenes: Sequence[TrackingScene], crowd: Sequence[TrackingScene], python: str
+) -> Row:
+    """Measure greedy matching of boxes, its numbers chosen on `dev`."""
+    name = "greedy IoU"
+    tried = {f"greedy {number}": options for number, options in enumerate(combinations(GREEDY_GRID))}
+    given = {key: [greedy(scene, **options) for scene in dev] for key, options in tried.items()}
+    answers = ask(python, dev, [{"name": key, "kind": "given"} for key in tried], given)
+    best = max(zip(tried.values(), answers, strict=True), key=lambda pair: pair[1]["metrics"]["all"]["IDF1"])[0]
+    ids = [greedy(scene, **best) for scene in scenes]
+    (answer,) = ask(python, scenes, [{"name": name, "kind": "given"}], {name: ids})
+    started = time.perf_counter()
+    for scene in crowd:
+        greedy(scene, **best)
+    took_ms = 1000 * (time.perf_counter() - started) / max(sum(len(scene.frames) for scene in crowd), 1)
+    return Row(name, best, answer["metrics"], around_falls(scenes, ids), took_ms)
+
+
+def peer_row(
+    name: str,
+    dev: Sequence[TrackingScene],
+    scenes: Sequence[TrackingScene],
+    crowd: Sequence[TrackingScene],
+    python: str,
+) -> Row:
+    """Measure one of Roboflow's trackers, its numbers chosen on `dev`."""
+    kind, grid = GRID[name]
+    runs = [{"name": name, "kind": kind, "options": options} for options in combinations(grid)]
+    answers = ask(python, dev, runs)
+    best = max(zip(runs, answers, strict=True), key=lambda pair: pair[1]["metrics"]["all"]["IDF1"])[0]
+    (answer,) = ask(python, scenes, [best])
+    (timed,) = ask(python, crowd, [best])
+    frames = [len(scene.frames) for scene in crowd]
+    took_ms = float(np.average([timed["ms"][scene.name] for scene in crowd], weights=frames))
+    ids = [np.array(answer["ids"][scene.name]) for scene in scenes]
+    return Row(name, best["options"], answer["metrics"], around_falls(scenes, ids), took_ms)
+
+
+def combinations(grid: Grid) -> list[dict[str, Any]]:
+    """Return every combination of a grid's values."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def follow(settings: TrackerSettings, scenes: Sequence[TrackingScene]) -> tuple[list[np.ndarray], float]:
+    """Return falldet's id of every detection of each scene (M,), and milliseconds per frame."""
+    tracker, ids = PoseTracker(settings), []
+    took_s = 0.0
+    for scene in scenes:
+        tracker.reset()
+        started = time.perf_counter()
+        found = [tracker.update(frame.seen, frame.time_s).track_ids for frame in scene.frames]
+        took_s += time.perf_counter() - started
+        ids.append(np.concatenate(found))
+    return ids, 1000 * took_s / max(sum(len(scene.frames) for scene in scenes), 1)
+
+
+def greedy(scene: TrackingScene, min_iou: float, memory_s: float) -> np.ndarray:
+    """Return ids (M,): the boxes that overlap most are one person, in turn; a box without one is a new person."""
+    boxes: dict[int, tuple[float, np.ndarray]] = {}
+    ids, last = [], 0
+    for frame in scene.frames:
+        boxes = {i: (seen_s, box) for i, (seen_s, box) in boxes.items() if frame.time_s - seen_s <= memory_s}
+        known = list(boxes)
+        found = np.full(len(frame.seen), NO_TRACK)
+        overlap = box_iou(np.array([boxes[i][1] for i in known]).reshape(-1, 4), frame.seen.boxes)
+        while overlap.size and overlap.max() >= min_iou:
+            track, row = np.unravel_index(np.argmax(overlap), overlap.shape)
+            found[row] = known[track]
+            overlap[track], overlap[:, row] = -1, -1
+        for row in np.flatnonzero(found == NO_TRACK):
+            last += 1
+            found[row] = last
+        boxes |= {int(i): (frame.time_s, box) for i, box in zip(found, frame.seen.boxes, strict=True)}
+        ids.append(found)
+    return np.concatenate(ids)
+
+
+def around_falls(scenes: Sequence[TrackingScene], ids: Sequence[np.ndarray]) -> int:
+    """Return how often the person who falls gets another number from 3 s before the fall to 3 s after it."""
+    switches = 0
+    for scene, given in zip(scenes, ids, strict=True):
+        stops = np.cumsum([len(frame.seen) for frame in scene.frames])
+        for person, start_s, end_s in scene.falls:
+            last = NO_TRACK
+            for frame, stop in zip(scene.frames, stops, strict=True):
+                now = set(given[stop - len(frame.seen) : stop][frame.seen_ids == person].tolist()) - {NO_TRACK}
+                if now and last not in now:
+                    near = start_s - AROUND_FALL_S <= frame.time_s <= end_s + AROUND_FALL_S
+                    switches += last != NO_TRACK and near
+                    last = min(now)
+    return switches
+
+
+def ask(
+    python: str,
+    scenes: Sequence[TrackingScene],
+    runs: Sequence[Mapping[str, Any]],
+    given: Mapping[str, Sequence[np.ndarray]] | None = None,
+) -> list[dict[str, Any]]:
+    """Run Roboflow's trackers and scorer in their own environment and return the answer for each run."""
+    arrays: dict[str, np.ndarray] = {}
+    for number, scene in enumerate(scenes):
+        seen, frames = [frame.seen for frame in scene.frames], scene.frames
+        values = {
+            "time_s": [frame.time_s for frame in frames],
+            "counts": [len(people) for people in seen],
+            "boxes": np.concatenate([people.boxes for people in seen]),
+            "scores": np.concatenate([people.box_scores for people in seen]),
+            "true_counts": [len(frame.ids) for frame in frames],
+            "true_ids": np.concatenate([frame.ids for frame in frames]),
+            "true_boxes": np.concatenate([frame.boxes for frame in frames]),
+        } | {name: ids[number] for name, ids in (given or {}).items()}
+        arrays |= {f"{scene.name}/{name}": np.asarray(value) for name, value in values.items()}
+    groups = {"all": [scene.name for scene in scenes], "falls": [scene.name for scene in scenes if scene.falls]}
+    groups |= {kind: [scene.name for scene in scenes if scene.kind == kind] for kind in KINDS}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "scenes.npz"
+        np.savez(file, **arrays)
+        request = {
+            "scenes": str(file),
+            "groups": {group: names for group, names in groups.items() if names},
+            "fps": {scene.name: scene.fps for scene in scenes},
+            "runs": runs,
+        }
+        command = [python, str(ROOT / "benchmarks" / "peers" / "roboflow_trackers.py")]
+        try:
+            run = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise FalldetError(f"can't run --trackers-python {python} ({error.strerror}); {INSTALL}") from None
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise FalldetError(f"Roboflow's trackers stopped ({reason}); {INSTALL}") from None
+    answers: list[dict[str, Any]] = json.loads(run.stdout)
+    return answers
+
+
+def write_results(rows: Sequence[Row], scenes: Sequence[TrackingScene]) -> None:
+    """Write docs/tracking.json and docs/tracking.md."""
+    found = {
+        row.name: {
+            "options": dict(row.options),
+            "metrics": {
+                group: {key: round(value, 4) for key, value in values.items()} for group, values in row.metrics.items()
+            },
+            "switches_around_falls": row.around_falls,
+            "ms_per_frame_6_people": round(row.crowd_ms, 3),
+        }
+        for row in rows
+    }
+    with finished_file(RESULTS) as stream:
+        json.dump(found, stream, indent=1)
+    falls = sum(len(scene.falls) for scene in scenes)
+    frames = sum(len(scene.frames) for scene in scenes)
+    with finished_file(TABLE) as stream:
+        stream.write(
+            "# Who is who\n\n"
+            f"{len(scenes)} composed scenes, {frames} frames, {falls} falls, from the test split's clips of one person; "
+            "`benchmarks/tracking.py` says how they are made and how everybody's numbers were chosen, on other clips. "
+            "Scorer: trackers.eval 2.6.1. Switches around falls: the person who falls gets another number within "
+            f"{AROUND_FALL_S:g} s of the fall. Time: one core, six people.\n\n" + as_markdown(rows)
+        )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return a table of all scenes and one of the scenes with falls, then IDF1 by kind and the peers' numbers."""
+    lines = []
+    for group, title in (("falls", "Scenes with falls"), ("all", "All scenes")):
+        lines += [
+            f"## {title}",
+            "",
+            "| tracker | HOTA | IDF1 | MOTA | ID switches | fragments | switches around falls | ms per frame |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for row in rows:
+            figures = row.metrics[group]
+            lines.append(
+                f"| {row.name} | {100 * figures['HOTA']:.1f} | {100 * figures['IDF1']:.1f} | "
+                f"{100 * figures['MOTA']:.1f} | {figures['IDSW']:.0f} | {figures['Frag']:.0f} | {row.around_falls} | "
+                f"{row.crowd_ms:.2f} |"
+            )
+        lines.append("")
+    lines += ["## IDF1 by kind of scene", "", f"| tracker | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|"]
+    lines += [f"| {r.name} | " + " | ".join(f"{100 * r.metrics[kind]['IDF1']:.1f}" for kind in KINDS) + " |" for r in rows]
+    lines += ["", "## Numbers chosen for the peers", ""]
+    lines += [f"- {r.name}: {', '.join(f'{k} {v}' for k, v in r.options.items())}" for r in rows if r.options]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    cli.run(main)
