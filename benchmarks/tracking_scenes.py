@@ -3,9 +3,9 @@
 A source is the clean stretch of a real clip in which exactly one person is seen. A scene places several sources in one
 picture, at their own sizes: standing side by side or changing places, with falls among them or without. Whoever doesn't
 fall is played to and fro for as long as the scene lasts, and so is what lies before a fall and after it; the going down
-itself is played once, forwards, at its own speed. Then the scene is made hard, as a pose model would: joints tremble and
-drop out, people are missed, doubled and seen where nobody is, are out of sight for 0.2 to 2 s, and the farther of two is
-hidden while the nearer covers most of them. All of it follows from the seed.
+itself is played once, forwards, at its own speed. Then the scene is made hard, as a pose model would: joints tremble
+and drop out, people are missed, doubled and seen where nobody is, come late or leave early, are out of sight for 0.2 to
+2 s, and the farther of two is hidden while the nearer covers most of them. All of it follows from the seed.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Actor:
         walks: (start_s, stop_s, dx): when they walk, and how many pixels to the right.
         phase_s: where in the source they begin.
         fall_s: when they fall, or None.
+        stay: (start_s, stop_s) from when to when they are there.
         gaps: (start_s, stop_s) when they are out of sight.
     """
 
@@ -86,6 +87,7 @@ class Actor:
     walks: tuple[tuple[float, float, float], ...]
     phase_s: float
     fall_s: float | None
+    stay: tuple[float, float]
     gaps: list[tuple[float, float]] = field(default_factory=list)
 
     def source_time(self, time_s: float) -> float:
@@ -105,6 +107,10 @@ class Actor:
         """Return where the hips are (2,) in pixels."""
         moved = sum(dx * np.clip((time_s - a) / (b - a), 0, 1) for a, b, dx in self.walks)
         return self.ground + np.array([moved, 0.0])
+
+    def is_away(self, time_s: float) -> bool:
+        """Return whether they are out of sight."""
+        return not self.stay[0] <= time_s < self.stay[1] or any(a <= time_s < b for a, b in self.gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,9 @@ def _clean_stretch(name: str, poses: PoseSequence, fall: tuple[float, float] | N
         origin = corners[np.searchsorted(times[chosen], fall[0])].mean(axis=0)
         fall = (fall[0] - start_s, fall[1] - start_s)
     points = (np.concatenate([keypoints, corners], axis=1) - origin) / unit
-    return Source(name, times[chosen] - start_s, points, poses.scores[people[chosen]], poses.box_scores[people[chosen]], fall)
+    return Source(
+        name, times[chosen] - start_s, points, poses.scores[people[chosen]], poses.box_scores[people[chosen]], fall
+    )
 
 
 def _cast(sources: Sequence[Source], kind: str, count: int, generator: np.random.Generator) -> list[Actor]:
@@ -216,11 +224,18 @@ def _cast(sources: Sequence[Source], kind: str, count: int, generator: np.random
         if fall_s is not None:
             own = tuple(walk for walk in own if walk[1] <= fall_s)
         phase_s = float(generator.uniform(0, source.time_s[-1]))
-        actors.append(Actor(source, size, depth, ground, own, phase_s, fall_s))
+        actors.append(Actor(source, size, depth, ground, own, phase_s, fall_s, _stay(fall_s, generator)))
     for _ in range(int(generator.integers(1, 3))):
         start_s = float(generator.uniform(1.0, DURATION_S - 3))
         actors[int(generator.integers(count))].gaps.append((start_s, start_s + float(generator.uniform(0.2, 2.0))))
     return actors
+
+
+def _stay(fall_s: float | None, generator: np.random.Generator) -> tuple[float, float]:
+    """Return from when to when somebody is there: one in four comes late or, without a fall, leaves early."""
+    late, early = generator.random(2) < 0.25
+    start_s, stop_s = float(generator.uniform(0.5, 2.0)), float(generator.uniform(6.0, 9.0))
+    return start_s if late else 0.0, stop_s if early and fall_s is None else DURATION_S
 
 
 def _exchanges(
@@ -246,8 +261,8 @@ def _frame(time_s: float, actors: Sequence[Actor], generator: np.random.Generato
     posed = [(*actor.source.at(actor.source_time(time_s)), actor) for actor in actors]
     points = np.stack([pose * actor.size_px + actor.place(time_s) for pose, _, _, actor in posed])  # (N, K + 2, 2)
     boxes = points[:, -2:].reshape(-1, 4)
-    covered = _covered(boxes, np.array([actor.depth for actor in actors]))
-    away = np.array([any(a <= time_s < b for a, b in actor.gaps) for actor in actors])
+    away = np.array([actor.is_away(time_s) for actor in actors])
+    covered = _covered(boxes, np.where(away, np.inf, [actor.depth for actor in actors]))
     present = np.flatnonzero(~away & (covered < HIDDEN))
     missed = generator.random(len(actors)) < np.where(covered > HALF_HIDDEN, 0.3, 0.03)
     trembling = np.where(covered > HALF_HIDDEN, 0.03, 0.015)

@@ -5,9 +5,10 @@
 
 It runs in that environment, because it needs another numpy, and imports nothing of falldet; benchmarks/tracking.py
 calls it. The input is JSON on standard input: `scenes`, an .npz with `<scene>/time_s`, `/counts`, `/boxes`, `/scores`
-of the detections and `/true_counts`, `/true_ids`, `/true_boxes`; `runs`, a list of {name, kind, options}, the kind
-"given" taking its ids from `<scene>/<name>` in the file. The output is JSON: for each run the metrics of each group of
-scenes, the ids of each scene and the milliseconds a frame took.
+of the detections and `/true_counts`, `/true_ids`, `/true_boxes`; `groups`, the scenes' names by group; `fps` by scene;
+`runs`, a list of {name, kind, options}, the kind "given" taking its ids from `<scene>/<name>` in the file, and with a
+`family` only its metrics being worked out. The output is JSON: for each run the metrics of each group, the ids of each
+scene and the milliseconds of processor time a frame took.
 
 The trackers get every frame's detections with scores, the scene's nominal frame rate and the frame's true time. The
 scorer is trackers.eval, written to give TrackEval's figures: boxes match from an overlap of 0.5.
@@ -35,9 +36,9 @@ from trackers.eval import (
 
 KINDS = {"bytetrack": ByteTrackTracker, "ocsort": OCSORTTracker, "cbiou": CBIoUTracker}
 FAMILIES = (
-    (compute_hota_metrics, aggregate_hota_metrics, ("HOTA", "DetA", "AssA")),
-    (compute_clear_metrics, aggregate_clear_metrics, ("MOTA", "IDSW", "Frag")),
-    (compute_identity_metrics, aggregate_identity_metrics, ("IDF1",)),
+    ("HOTA", compute_hota_metrics, aggregate_hota_metrics, ("HOTA", "DetA", "AssA")),
+    ("CLEAR", compute_clear_metrics, aggregate_clear_metrics, ("MOTA", "IDSW", "Frag")),
+    ("Identity", compute_identity_metrics, aggregate_identity_metrics, ("IDF1",)),
 )
 NO_TRACK = -1
 
@@ -52,7 +53,9 @@ def main() -> None:
     json.dump(answer, sys.stdout)
 
 
-def measure(run: dict[str, Any], arrays: dict[str, np.ndarray], groups: dict[str, list[str]], fps: dict[str, float]) -> Any:
+def measure(
+    run: dict[str, Any], arrays: dict[str, np.ndarray], groups: dict[str, list[str]], fps: dict[str, float]
+) -> Any:
     """Return what one tracker gives: metrics by group, ids by scene, milliseconds per frame by scene."""
     ids, took_ms, metrics = {}, {}, {}
     for scene in sorted({name for names in groups.values() for name in names}):
@@ -60,10 +63,11 @@ def measure(run: dict[str, Any], arrays: dict[str, np.ndarray], groups: dict[str
             ids[scene] = arrays[f"{scene}/{run['name']}"]
         else:
             ids[scene], took_ms[scene] = follow(run, arrays, scene, fps[scene])
-    parts = {scene: [family(*pairs(arrays, scene, ids[scene])) for family, _, _ in FAMILIES] for scene in ids}
+    families = [family for family in FAMILIES if run.get("family", family[0]) == family[0]]
+    parts = {scene: [family[1](*pairs(arrays, scene, ids[scene])) for family in families] for scene in ids}
     for group, names in groups.items():
         metrics[group] = {}
-        for number, (_, aggregate, keys) in enumerate(FAMILIES):
+        for number, (_, _, aggregate, keys) in enumerate(families):
             total = aggregate([parts[scene][number] for scene in names])
             metrics[group] |= {key: float(total[key]) for key in keys}
     return {"metrics": metrics, "ids": {scene: found.tolist() for scene, found in ids.items()}, "ms": took_ms}
@@ -78,7 +82,7 @@ def follow(run: dict[str, Any], arrays: dict[str, np.ndarray], scene: str, fps: 
     boxes, scores = arrays[f"{scene}/boxes"], arrays[f"{scene}/scores"]
     found = np.full(len(boxes), NO_TRACK)
     stops = np.cumsum(arrays[f"{scene}/counts"])
-    started = time.perf_counter()
+    started = time.process_time()
     for time_s, stop, count in zip(arrays[f"{scene}/time_s"], stops, arrays[f"{scene}/counts"], strict=True):
         rows = np.arange(stop - count, stop)
         seen = sv.Detections(
@@ -87,7 +91,7 @@ def follow(run: dict[str, Any], arrays: dict[str, np.ndarray], scene: str, fps: 
         tracked = tracker.update(seen, timestamp=float(time_s))
         if len(tracked):
             found[tracked.data["row"]] = tracked.tracker_id
-    return found, 1000 * (time.perf_counter() - started) / len(stops)
+    return found, 1000 * (time.process_time() - started) / len(stops)
 
 
 def pairs(arrays: dict[str, np.ndarray], scene: str, ids: np.ndarray) -> tuple[list[Any], list[Any], list[Any]]:

@@ -1,0 +1,82 @@
+"""What benchmarks/tracking.py writes: docs/tracking.json and, for people, docs/tracking.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracking_scenes import KINDS, TrackingScene
+
+from falldet.files import finished_file
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, TABLE = ROOT / "docs" / "tracking.json", ROOT / "docs" / "tracking.md"
+AROUND_FALL_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tracker measured: its metrics by group of scenes, switches around falls, and milliseconds per frame."""
+
+    name: str
+    options: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float]]
+    around_falls: int
+    crowd_ms: float
+
+
+def write_results(rows: Sequence[Row], scenes: Sequence[TrackingScene]) -> None:
+    """Write docs/tracking.json and docs/tracking.md."""
+    found = {
+        row.name: {
+            "options": dict(row.options),
+            "metrics": {
+                group: {key: round(value, 4) for key, value in values.items()} for group, values in row.metrics.items()
+            },
+            "switches_around_falls": row.around_falls,
+            "ms_per_frame_6_people": round(row.crowd_ms, 3),
+        }
+        for row in rows
+    }
+    with finished_file(RESULTS) as stream:
+        json.dump(found, stream, indent=1)
+    falls = sum(len(scene.falls) for scene in scenes)
+    frames = sum(len(scene.frames) for scene in scenes)
+    with finished_file(TABLE) as stream:
+        stream.write(
+            "# Who is who\n\n"
+            f"{len(scenes)} composed scenes, {frames} frames, {falls} falls, of the test split's clips of one person. "
+            "`benchmarks/tracking.py` says how, and how everybody's numbers were chosen, on other clips. "
+            "Scorer: trackers.eval 2.6.1. Switches around falls: the person who falls gets another number within "
+            f"{AROUND_FALL_S:g} s of the fall. Time: one core, six people.\n\n" + as_markdown(rows)
+        )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return a table of all scenes and one of the scenes with falls, then IDF1 by kind and the peers' numbers."""
+    lines = []
+    for group, title in (("falls", "Scenes with falls"), ("all", "All scenes")):
+        lines += [
+            f"## {title}",
+            "",
+            "| tracker | HOTA | IDF1 | MOTA | ID switches | fragments | switches around falls | ms per frame |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for row in rows:
+            figures = row.metrics[group]
+            lines.append(
+                f"| {row.name} | {100 * figures['HOTA']:.1f} | {100 * figures['IDF1']:.1f} | "
+                f"{100 * figures['MOTA']:.1f} | {figures['IDSW']:.0f} | {figures['Frag']:.0f} | {row.around_falls} | "
+                f"{row.crowd_ms:.2f} |"
+            )
+        lines.append("")
+    lines += ["## IDF1 by kind of scene", "", f"| tracker | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|"]
+    lines += [
+        f"| {r.name} | " + " | ".join(f"{100 * r.metrics[kind]['IDF1']:.1f}" for kind in KINDS) + " |" for r in rows
+    ]
+    lines += ["", "## Numbers chosen for the peers", ""]
+    lines += [f"- {r.name}: {', '.join(f'{k} {v}' for k, v in r.options.items())}" for r in rows if r.options]
+    return "\n".join(lines) + "\n"
