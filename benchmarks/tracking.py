@@ -40,7 +40,7 @@ from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 
 ROOT = Path(__file__).resolve().parent.parent
-DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(10), range(1000, 1020), range(2000, 2004)
+DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(5), range(1000, 1012), range(2000, 2003)
 INSTALL = (
     "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 "
     "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
@@ -53,7 +53,7 @@ GRID: dict[str, tuple[str, Grid]] = {
         {
             "lost_track_buffer": (30, 90),
             "track_activation_threshold": (0.15,),
-            "high_conf_det_threshold": (0.15, 0.3),
+            "high_conf_det_threshold": (0.15,),
             "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
         },
     ),
@@ -63,7 +63,7 @@ GRID: dict[str, tuple[str, Grid]] = {
             "lost_track_buffer": (30, 90),
             "track_activation_threshold": (0.15,),
             "high_conf_det_threshold": (0.15,),
-            "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
+            "minimum_iou_threshold": (0.1, 0.2),
             "buffer_ratio": (0.2, 0.4),
         },
     ),
@@ -73,7 +73,7 @@ GRID: dict[str, tuple[str, Grid]] = {
             "lost_track_buffer": (30, 90),
             "high_conf_det_threshold": (0.12,),
             "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
-            "direction_consistency_weight": (0.0, 0.2),
+            "direction_consistency_weight": (0.2,),
         },
     ),
     "C-BIoU": (
@@ -83,7 +83,7 @@ GRID: dict[str, tuple[str, Grid]] = {
             "track_activation_threshold": (0.15,),
             "high_conf_det_threshold": (0.15,),
             "minimum_iou_threshold_first_assoc": (0.05, 0.1, 0.2, 0.3),
-            "minimum_iou_threshold_second_assoc": (0.1, 0.3),
+            "minimum_iou_threshold_second_assoc": (0.3,),
         },
     ),
 }
