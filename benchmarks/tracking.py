@@ -3,12 +3,13 @@
     python benchmarks/tracking.py videos/urfd/manifest.csv videos/gmdcsa24/manifest.csv --root videos/ \
         --trackers-python work_dirs/peers/trackers/bin/python
 
-writes docs/tracking.md and docs/tracking.json. benchmarks/tracking_scenes.py says what the scenes are, and
-benchmarks/peers/roboflow_trackers.py how ByteTrack, OC-SORT and C-BIoU are run and everybody is scored.
+writes docs/tracking.md and docs/tracking.json, and with --numbers, instead, docs/tracker_numbers.md. What the scenes
+are is said in benchmarks/tracking_scenes.py, and in benchmarks/peers/roboflow_trackers.py how ByteTrack, OC-SORT and
+C-BIoU are run and everybody is scored.
 
 Everybody sees the same detections. Numbers are chosen on scenes of the clips of train and val: falldet's own are those
-of configs/demo.py, a peer's are those of its `GRID` with the highest IDF1, the memory for somebody out of sight
-included, the rest its own defaults. What is reported comes from clips of the test split, other people in other rooms,
+of configs/demo.py, a peer's are those of tracking_grid.py with the highest IDF1, the memory for somebody out of
+sight included, the rest its own defaults. What is reported comes from clips of the test split, other people in other rooms,
 under other seeds.
 """
 
@@ -27,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tracking_grid import GREEDY_GRID, GRID, NUMBERS, Grid
 from tracking_scenes import KINDS, TrackingScene, compose, read_sources
-from tracking_table import AROUND_FALL_S, TABLE, Row, as_markdown, write_results
+from tracking_table import AROUND_FALL_S, NUMBER_TABLE, TABLE, Row, as_markdown, write_number_table, write_results
 
 from falldet import cli
 from falldet.errors import FalldetError
@@ -46,50 +48,6 @@ INSTALL = (
     "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
 )
 
-Grid = dict[str, Sequence[Any]]
-GRID: dict[str, tuple[str, Grid]] = {
-    "ByteTrack": (
-        "bytetrack",
-        {
-            "lost_track_buffer": (30, 90),
-            "track_activation_threshold": (0.15,),
-            "high_conf_det_threshold": (0.15,),
-            "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
-        },
-    ),
-    "ByteTrack, buffered IoU": (
-        "bytetrack",
-        {
-            "lost_track_buffer": (30, 90),
-            "track_activation_threshold": (0.15,),
-            "high_conf_det_threshold": (0.15,),
-            "minimum_iou_threshold": (0.1, 0.2),
-            "buffer_ratio": (0.2, 0.4),
-        },
-    ),
-    "OC-SORT": (
-        "ocsort",
-        {
-            "lost_track_buffer": (30, 90),
-            "high_conf_det_threshold": (0.12,),
-            "minimum_iou_threshold": (0.05, 0.1, 0.2, 0.3),
-            "direction_consistency_weight": (0.2,),
-        },
-    ),
-    "C-BIoU": (
-        "cbiou",
-        {
-            "lost_track_buffer": (30, 90),
-            "track_activation_threshold": (0.15,),
-            "high_conf_det_threshold": (0.15,),
-            "minimum_iou_threshold_first_assoc": (0.05, 0.1, 0.2, 0.3),
-            "minimum_iou_threshold_second_assoc": (0.3,),
-        },
-    ),
-}
-"""Peer -> its kind and the numbers among which it is tuned; `lost_track_buffer` counts 30ths of a second."""
-GREEDY_GRID: Grid = {"min_iou": (0.05, 0.1, 0.2, 0.3), "memory_s": (0.5, 1.0, 2.0, 3.0)}
-
 
 def main() -> int:
     """Tune the peers, measure everybody, write the table."""
@@ -103,6 +61,9 @@ def main() -> int:
         raise FalldetError("the manifests name no clips of train and test with one person; give urfd's and gmdcsa24's")
     chosen_on = [compose(dev, kind, seed) for kind in KINDS for seed in DEV_SEEDS]
     ours = {"falldet": settings.tracker, "reference matching": replace(settings.tracker, matching="reference")}
+    if arguments.numbers:
+        write_numbers(settings.tracker, chosen_on, arguments.trackers_python)
+        return cli.EXIT_OK
     if arguments.dev:
         sys.stdout.write(
             as_markdown([own_row(n, s, chosen_on, [], arguments.trackers_python) for n, s in ours.items()])
@@ -130,8 +91,22 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     parser.add_argument("--trackers-python", required=True, help="the interpreter that Roboflow's trackers is for")
     parser.add_argument("--dev", action="store_true", help="only falldet, on the scenes that numbers are chosen on")
+    parser.add_argument("--numbers", action="store_true", help="only docs/tracker_numbers.md, on the same scenes")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
     return parser.parse_args()
+
+
+def write_numbers(settings: TrackerSettings, scenes: Sequence[TrackingScene], python: str) -> None:
+    """Write what each of the tracker's numbers does to IDF1 and to switches, the others as they are."""
+    tried = [(name, value) for name, values in NUMBERS.items() for value in values]
+    given = {f"{name} {value}": follow(replace(settings, **{name: value}), scenes)[0] for name, value in tried}
+    answers = ask(python, scenes, [{"name": name, "kind": "given"} for name in given], given)
+    rows = [
+        (name, value, value == getattr(settings, name), answer["metrics"]["all"], around_falls(scenes, ids))
+        for (name, value), answer, ids in zip(tried, answers, given.values(), strict=True)
+    ]
+    write_number_table(rows, len(scenes))
+    sys.stdout.write(NUMBER_TABLE.read_text(encoding="utf-8"))
 
 
 def own_row(

@@ -14,6 +14,7 @@ from falldet.files import finished_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, TABLE = ROOT / "docs" / "tracking.json", ROOT / "docs" / "tracking.md"
+NUMBER_TABLE = ROOT / "docs" / "tracker_numbers.md"
 AROUND_FALL_S = 3.0
 
 
@@ -80,3 +81,24 @@ def as_markdown(rows: Sequence[Row]) -> str:
     lines += ["", "## Numbers chosen for the peers", ""]
     lines += [f"- {r.name}: {', '.join(f'{k} {v}' for k, v in r.options.items())}" for r in rows if r.options]
     return "\n".join(lines) + "\n"
+
+
+def write_number_table(rows: Sequence[tuple[str, Any, bool, Mapping[str, float], int]], scenes: int) -> None:
+    """Write docs/tracker_numbers.md: number, value, whether it is the shipped one, metrics, switches around falls."""
+    lines = [
+        "# The tracker's numbers",
+        "",
+        f"{scenes} composed scenes of the clips of train and val, one number changed at a time, the shipped value in "
+        "bold. `benchmarks/tracking.py --numbers` makes this table.",
+        "",
+        "| number | value | HOTA | IDF1 | ID switches | switches around falls |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, value, shipped, figures, switches in rows:
+        shown = f"**{value:g}**" if shipped else f"{value:g}"
+        lines.append(
+            f"| {name} | {shown} | {100 * figures['HOTA']:.1f} | {100 * figures['IDF1']:.1f} | {figures['IDSW']:.0f} "
+            f"| {switches} |"
+        )
+    with finished_file(NUMBER_TABLE) as stream:
+        stream.write("\n".join(lines) + "\n")
