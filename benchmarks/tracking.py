@@ -9,8 +9,8 @@ C-BIoU are run and everybody is scored.
 
 Everybody sees the same detections. Numbers are chosen on scenes of the clips of train and val: falldet's own are those
 of configs/demo.py, a peer's are those of tracking_grid.py with the highest IDF1, the memory for somebody out of
-sight included, the rest its own defaults. What is reported comes from clips of the test split, other people in other rooms,
-under other seeds.
+sight included, the rest its own defaults. What is reported comes from clips of the test split, other people in other
+rooms, under other seeds.
 """
 
 from __future__ import annotations
