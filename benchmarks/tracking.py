@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 
 ROOT = Path(__file__).resolve().parent.parent
-DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(5), range(1000, 1012), range(2000, 2003)
+DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(4), range(1000, 1010), range(2000, 2003)
 INSTALL = (
     "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 "
     "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
@@ -74,7 +75,8 @@ def main() -> int:
     python = arguments.trackers_python
     rows = [own_row(name, each, scenes, crowd, python) for name, each in ours.items()]
     rows.append(greedy_row(chosen_on, scenes, crowd, python))
-    rows += [peer_row(name, chosen_on, scenes, crowd, python) for name in GRID]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        rows += pool.map(lambda name: peer_row(name, chosen_on, scenes, crowd, python), GRID)
     write_results(rows, scenes)
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK
@@ -90,6 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     parser.add_argument("--trackers-python", required=True, help="the interpreter that Roboflow's trackers is for")
+    parser.add_argument("--jobs", type=int, default=2, help="peers at a time, one core each (default: 2)")
     parser.add_argument("--dev", action="store_true", help="only falldet, on the scenes that numbers are chosen on")
     parser.add_argument("--numbers", action="store_true", help="only docs/tracker_numbers.md, on the same scenes")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
