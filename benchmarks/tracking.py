@@ -31,7 +31,16 @@ from typing import Any
 import numpy as np
 from tracking_grid import GREEDY_GRID, GRID, NUMBERS, Grid
 from tracking_scenes import KINDS, TrackingScene, compose, read_sources
-from tracking_table import AROUND_FALL_S, NUMBER_TABLE, TABLE, Row, as_markdown, write_number_table, write_results
+from tracking_table import (
+    AROUND_FALL_S,
+    NUMBER_TABLE,
+    TABLE,
+    Row,
+    as_markdown,
+    read_results,
+    write_number_table,
+    write_results,
+)
 
 from falldet import cli
 from falldet.errors import FalldetError
@@ -44,6 +53,7 @@ from falldet.types import NO_TRACK
 
 ROOT = Path(__file__).resolve().parent.parent
 DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(4), range(1000, 1010), range(2000, 2003)
+ROWS = ("falldet", "reference matching", "greedy IoU", *GRID)
 INSTALL = (
     "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 "
     "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
@@ -51,7 +61,7 @@ INSTALL = (
 
 
 def main() -> int:
-    """Tune the peers, measure everybody, write the table."""
+    """Tune the peers, measure everybody or some, write the table."""
     arguments = parse_arguments()
     settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", arguments.cfg_options))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
@@ -73,11 +83,19 @@ def main() -> int:
     scenes = [compose(test, kind, seed) for kind in KINDS for seed in REPORT_SEEDS]
     crowd = [compose(test, KINDS[3], seed, count=6) for seed in CROWD_SEEDS]
     python = arguments.trackers_python
-    rows = [own_row(name, each, scenes, crowd, python) for name, each in ours.items()]
-    rows.append(greedy_row(chosen_on, scenes, crowd, python))
+    wanted = [name for name in ROWS if name in (arguments.rows or ROWS)]
+
+    def row(name: str) -> Row:
+        if name in ours:
+            return own_row(name, ours[name], scenes, crowd, python)
+        if name in GRID:
+            return peer_row(name, chosen_on, scenes, crowd, python)
+        return greedy_row(chosen_on, scenes, crowd, python)
+
+    known = {row.name: row for row in read_results()}
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        rows += pool.map(lambda name: peer_row(name, chosen_on, scenes, crowd, python), GRID)
-    write_results(rows, scenes)
+        known |= dict(zip(wanted, pool.map(row, wanted), strict=True))
+    write_results([known[name] for name in ROWS if name in known], scenes)
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK
 
@@ -92,6 +110,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     parser.add_argument("--trackers-python", required=True, help="the interpreter that Roboflow's trackers is for")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, help="measure only these, the others stay as they were")
     parser.add_argument("--jobs", type=int, default=2, help="peers at a time, one core each (default: 2)")
     parser.add_argument("--dev", action="store_true", help="only falldet, on the scenes that numbers are chosen on")
     parser.add_argument("--numbers", action="store_true", help="only docs/tracker_numbers.md, on the same scenes")
@@ -132,10 +151,10 @@ def greedy_row(
     best = max(zip(tried.values(), answers, strict=True), key=lambda pair: pair[1]["metrics"]["all"]["IDF1"])[0]
     ids = [greedy(scene, **best) for scene in scenes]
     (answer,) = ask(python, scenes, [{"name": name, "kind": "given"}], {name: ids})
-    started = time.process_time()
+    started = time.thread_time()
     for scene in crowd:
         greedy(scene, **best)
-    took_ms = 1000 * (time.process_time() - started) / max(sum(len(scene.frames) for scene in crowd), 1)
+    took_ms = 1000 * (time.thread_time() - started) / max(sum(len(scene.frames) for scene in crowd), 1)
     return Row(name, best, answer["metrics"], around_falls(scenes, ids), took_ms)
 
 
@@ -170,9 +189,9 @@ def follow(settings: TrackerSettings, scenes: Sequence[TrackingScene]) -> tuple[
     took_s = 0.0
     for scene in scenes:
         tracker.reset()
-        started = time.process_time()
+        started = time.thread_time()
         found = [tracker.update(frame.seen, frame.time_s).track_ids for frame in scene.frames]
-        took_s += time.process_time() - started
+        took_s += time.thread_time() - started
         ids.append(np.concatenate(found))
     return ids, 1000 * took_s / max(sum(len(scene.frames) for scene in scenes), 1)
 

@@ -27,7 +27,7 @@ tracker = dict(
     velocity_memory_s=0.1,
     coast_s=0.6,
     recall_reach=0.8,
-    recall_speed=1.0,
+    recall_speed=0.5,
     recall_size=1.5,
 )
 

@@ -54,7 +54,7 @@ class TrackerSettings:
     velocity_memory_s: float = 0.1
     coast_s: float = 0.6
     recall_reach: float = 0.8
-    recall_speed: float = 1.0
+    recall_speed: float = 0.5
     recall_size: float = 1.5
 
     def __post_init__(self) -> None:
