@@ -55,8 +55,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(4), range(1000, 1010), range(2000, 2003)
 ROWS = ("falldet", "reference matching", "greedy IoU", *GRID)
 INSTALL = (
-    "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 "
-    "supervision==0.31.2` installs it; give --trackers-python work_dirs/peers/trackers/bin/python"
+    "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install "
+    "-r benchmarks/requirements-trackers.txt` installs it; give "
+    "--trackers-python work_dirs/peers/trackers/bin/python"
 )
 
 

@@ -171,7 +171,7 @@ class PoseTracker:
         nearest = int(away.argmin())
         if np.isfinite(away[nearest]):
             tracks.ids[place], tracks.ids[nearest] = tracks.ids[nearest], NO_TRACK
-            tracks.seen_s[nearest] = -np.inf  # gone with the next frame
+            tracks.seen_s[nearest] -= self.settings.memory_s  # gone with the next frame
         else:
             self._last_id += 1
             tracks.ids[place] = self._last_id

@@ -1,7 +1,7 @@
 """ByteTrack, OC-SORT and C-BIoU of Roboflow's trackers 2.6.1 on composed scenes, and its scorer for everybody.
 
     python3 -m venv work_dirs/peers/trackers
-    work_dirs/peers/trackers/bin/python -m pip install trackers==2.6.1 supervision==0.31.2
+    work_dirs/peers/trackers/bin/python -m pip install -r benchmarks/requirements-trackers.txt
 
 It runs in that environment, because it needs another numpy, and imports nothing of falldet; benchmarks/tracking.py
 calls it. The input is JSON on standard input: `scenes`, an .npz with `<scene>/time_s`, `/counts`, `/boxes`, `/scores`
