@@ -59,15 +59,15 @@ def push(decoder: EventDecoder, scores: list[PersonScore], people: People, time_
 
 
 def play(
-    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None
+    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None, fps: float = FPS
 ) -> tuple[list[Event], list[list[Event]]]:
     """Return each event as it was last told, and everything told, frame by frame."""
     decoder = EventDecoder(event_settings or STORY)
     last: dict[tuple[int, float], Event] = {}
     told = []
     stop_s = stop_s or max(act.stop_s for act in acts)
-    for index in range(round(stop_s * FPS)):
-        time_s = index / FPS
+    for index in range(round(stop_s * fps)):
+        time_s = index / fps
         here = [act for act in acts if act.start_s <= time_s < act.stop_s]
         scores = [PersonScore(act.track_id, index, time_s, act.fall) for act in here]
         told.append(push(decoder, scores, people_of(here), time_s))
@@ -356,6 +356,32 @@ def test_the_order_of_people_changes_no_event(order: list[int], later_s: float) 
     by_id = {event.track_id: event for event in straight}
     assert by_id == {event.track_id: event for event in mixed}
     assert set(by_id) == {1, 2}
+
+
+@pytest.mark.parametrize("fps", [10.0, 15.0, 25.0, 30.0])
+def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
+    acts = [*FALL_AND_LIE, walk(16, start_s=12), *[replace(act, track_id=2, x=900) for act in FALL_AND_LIE[1:]]]
+    told, at_rate = (play(acts, stop_s=16, fps=rate)[0] for rate in (FPS, fps))
+    assert [(event.track_id, event.state) for event in told] == [(event.track_id, event.state) for event in at_rate]
+    for event, same in zip(told, at_rate, strict=True):
+        slack_s = 1 / fps + 1 / FPS
+        assert same.alert_s == pytest.approx(event.alert_s, abs=slack_s)
+        assert same.start_s == pytest.approx(event.start_s, abs=slack_s)
+        assert same.lying_s == pytest.approx(event.lying_s, abs=2 * slack_s)
+        assert same.end_s == (None if event.end_s is None else pytest.approx(event.end_s, abs=slack_s))
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: float) -> None:
+    """With every time scaled, also those of the settings, events are the same but for the scale."""
+    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
+    names = ("hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
+    slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
+    slow = [replace(act, start_s=act.start_s * factor, stop_s=act.stop_s * factor) for act in acts]
+    (event,), (other,) = play(acts)[0], play(slow, slower, fps=FPS / factor)[0]
+    assert (event.state, event.score) == (other.state, other.score)
+    for name in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
+        assert getattr(other, name) == pytest.approx(getattr(event, name) * factor, rel=1e-6), name
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.1, 0.5])
