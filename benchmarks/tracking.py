@@ -95,8 +95,9 @@ def main() -> int:
 
     known = {row.name: row for row in read_results()}
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        known |= dict(zip(wanted, pool.map(row, wanted), strict=True))
-    write_results([known[name] for name in ROWS if name in known], scenes)
+        for measured in pool.map(row, wanted):
+            known[measured.name] = measured
+            write_results([known[name] for name in ROWS if name in known], scenes)
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK
 
@@ -229,7 +230,7 @@ def around_falls(scenes: Sequence[TrackingScene], ids: Sequence[np.ndarray]) -> 
                 now = set(given[stop - len(frame.seen) : stop][frame.seen_ids == person].tolist()) - {NO_TRACK}
                 if now and last not in now:
                     near = start_s - AROUND_FALL_S <= frame.time_s <= end_s + AROUND_FALL_S
-                    switches += last != NO_TRACK and near
+                    switches += int(last != NO_TRACK and near)
                     last = min(now)
     return switches
 
