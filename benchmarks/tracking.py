@@ -124,9 +124,10 @@ def write_numbers(settings: TrackerSettings, scenes: Sequence[TrackingScene], py
     """Write what each of the tracker's numbers does to IDF1 and to switches, the others as they are."""
     tried = [(name, value) for name, values in NUMBERS.items() for value in values]
     given = {f"{name} {value}": follow(replace(settings, **{name: value}), scenes)[0] for name, value in tried}
-    answers = ask(python, scenes, [{"name": name, "kind": "given"} for name in given], given)
+    runs = [{"name": name, "kind": "given", "family": "Identity"} for name in given]
+    answers = ask(python, scenes, runs, given)
     rows = [
-        (name, value, value == getattr(settings, name), answer["metrics"]["all"], around_falls(scenes, ids))
+        (name, value, value == getattr(settings, name), answer["metrics"]["all"]["IDF1"], around_falls(scenes, ids))
         for (name, value), answer, ids in zip(tried, answers, given.values(), strict=True)
     ]
     write_number_table(rows, len(scenes))

@@ -58,7 +58,7 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "fade_s": (0.3, 1.0, 10.0),
     "duplicate_similarity": (0.5, 0.6, 0.7, 1.1),
     "velocity_memory_s": (0.05, 0.1, 0.2, 0.4),
-    "coast_s": (0.2, 0.6, 1.5),
+    "coast_s": (0.2, 0.6, 1.0, 2.0),
     "recall_reach": (0.0, 0.4, 0.8, 1.2),
     "recall_speed": (0.0, 0.5, 1.0, 2.0),
     "recall_size": (1.2, 1.5, 2.0),

@@ -79,22 +79,19 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_number_table(rows: Sequence[tuple[str, Any, bool, Mapping[str, float], int]], scenes: int) -> None:
-    """Write docs/tracker_numbers.md: number, value, whether it is the shipped one, metrics, switches around falls."""
+def write_number_table(rows: Sequence[tuple[str, Any, bool, float, int]], scenes: int) -> None:
+    """Write docs/tracker_numbers.md: number, value, whether it is the shipped one, IDF1, switches around falls."""
     lines = [
         "# The tracker's numbers",
         "",
         f"{scenes} composed scenes of the clips of train and val, one number changed at a time, the shipped value in "
         "bold. `benchmarks/tracking.py --numbers` makes this table.",
         "",
-        "| number | value | HOTA | IDF1 | ID switches | switches around falls |",
-        "|---|---|---|---|---|---|",
+        "| number | value | IDF1 | switches around falls |",
+        "|---|---|---|---|",
     ]
-    for name, value, shipped, figures, switches in rows:
+    for name, value, shipped, idf1, switches in rows:
         shown = f"**{value:g}**" if shipped else f"{value:g}"
-        lines.append(
-            f"| {name} | {shown} | {100 * figures['HOTA']:.1f} | {100 * figures['IDF1']:.1f} | {figures['IDSW']:.0f} "
-            f"| {switches} |"
-        )
+        lines.append(f"| {name} | {shown} | {100 * idf1:.1f} | {switches} |")
     with finished_file(NUMBER_TABLE) as stream:
         stream.write("\n".join(lines) + "\n")

@@ -52,7 +52,7 @@ class TrackerSettings:
     fade_s: float = 1.0
     duplicate_similarity: float = 0.6
     velocity_memory_s: float = 0.1
-    coast_s: float = 0.6
+    coast_s: float = 1.0
     recall_reach: float = 0.8
     recall_speed: float = 0.5
     recall_size: float = 1.5
