@@ -52,7 +52,7 @@ from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 
 ROOT = Path(__file__).resolve().parent.parent
-DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(4), range(1000, 1010), range(2000, 2003)
+DEV_SEEDS, REPORT_SEEDS, CROWD_SEEDS = range(4), range(1000, 1020), range(2000, 2003)
 ROWS = ("falldet", "reference matching", "greedy IoU", *GRID)
 INSTALL = (
     "`python3 -m venv work_dirs/peers/trackers && work_dirs/peers/trackers/bin/python -m pip install "
@@ -90,10 +90,11 @@ def main() -> int:
         if name in ours:
             return own_row(name, ours[name], scenes, crowd, python)
         if name in GRID:
-            return peer_row(name, chosen_on, scenes, crowd, python)
+            return peer_row(name, chosen_before.get(name) or tuned(name, chosen_on, python), scenes, crowd, python)
         return greedy_row(chosen_on, scenes, crowd, python)
 
     known = {row.name: row for row in read_results()}
+    chosen_before = {} if arguments.tune else {name: row.options for name, row in known.items()}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for measured in pool.map(row, wanted):
             known[measured.name] = measured
@@ -113,6 +114,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     parser.add_argument("--trackers-python", required=True, help="the interpreter that Roboflow's trackers is for")
     parser.add_argument("--rows", nargs="+", choices=ROWS, help="measure only these, the others stay as they were")
+    parser.add_argument("--tune", action="store_true", help="choose the peers' numbers anew, not those of the table")
     parser.add_argument("--jobs", type=int, default=2, help="peers at a time, one core each (default: 2)")
     parser.add_argument("--dev", action="store_true", help="only falldet, on the scenes that numbers are chosen on")
     parser.add_argument("--numbers", action="store_true", help="only docs/tracker_numbers.md, on the same scenes")
@@ -161,24 +163,29 @@ def greedy_row(
     return Row(name, best, answer["metrics"], around_falls(scenes, ids), took_ms)
 
 
+def tuned(name: str, dev: Sequence[TrackingScene], python: str) -> Mapping[str, Any]:
+    """Return the numbers of one of Roboflow's trackers that give the highest IDF1 on `dev`."""
+    kind, grid = GRID[name]
+    tried = combinations(grid)
+    answers = ask(python, dev, [{"name": name, "kind": kind, "options": o, "family": "Identity"} for o in tried])
+    return max(zip(tried, answers, strict=True), key=lambda pair: pair[1]["metrics"]["all"]["IDF1"])[0]
+
+
 def peer_row(
     name: str,
-    dev: Sequence[TrackingScene],
+    options: Mapping[str, Any],
     scenes: Sequence[TrackingScene],
     crowd: Sequence[TrackingScene],
     python: str,
 ) -> Row:
-    """Measure one of Roboflow's trackers, its numbers chosen on `dev`."""
-    kind, grid = GRID[name]
-    runs = [{"name": name, "kind": kind, "options": options} for options in combinations(grid)]
-    answers = ask(python, dev, [run | {"family": "Identity"} for run in runs])
-    best = max(zip(runs, answers, strict=True), key=lambda pair: pair[1]["metrics"]["all"]["IDF1"])[0]
-    (answer,) = ask(python, scenes, [best])
-    (timed,) = ask(python, crowd, [best])
+    """Measure one of Roboflow's trackers."""
+    run = {"name": name, "kind": GRID[name][0], "options": options}
+    (answer,) = ask(python, scenes, [run])
+    (timed,) = ask(python, crowd, [run])
     frames = [len(scene.frames) for scene in crowd]
     took_ms = float(np.average([timed["ms"][scene.name] for scene in crowd], weights=frames))
     ids = [np.array(answer["ids"][scene.name]) for scene in scenes]
-    return Row(name, best["options"], answer["metrics"], around_falls(scenes, ids), took_ms)
+    return Row(name, options, answer["metrics"], around_falls(scenes, ids), took_ms)
 
 
 def combinations(grid: Grid) -> list[dict[str, Any]]:
