@@ -34,14 +34,20 @@ topdown = dict(
 
 # falldet.tracking.TrackerSettings
 tracker = dict(
-    gate_iou=0.1,
-    pose_weight=0.5,
+    matching="pose",
+    gate_iou=0.2,
+    pose_weight=0.75,
     square_scale=1.25,
     birth_frames=3,
     birth_score=0.15,
-    memory_s=1.5,
-    duplicate_similarity=0.7,
-    velocity_memory_s=0.2,
+    memory_s=3.0,
+    fade_s=1.0,
+    duplicate_similarity=0.6,
+    velocity_memory_s=0.1,
+    coast_s=1.0,
+    recall_reach=0.8,
+    recall_speed=0.5,
+    recall_size=1.5,
 )
 
 # falldet.windows.WindowSettings
@@ -78,4 +84,6 @@ events = dict(
     confirm_s=1.0,
     recover_s=1.0,
     cool_down_s=5.0,
+    long_lie_s=60.0,
+    ignore_zones=[],
 )

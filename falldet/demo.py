@@ -85,6 +85,7 @@ def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options
                 if (event.track_id, event.alert_s) not in events:
                     bar.write(f"  FALL at {_clock(event.alert_s)}, person #{event.track_id}, score {event.score:.2f}")
                 events[event.track_id, event.alert_s] = event
+            events |= {(event.track_id, event.alert_s): event for event in seen.current.values()}  # how long they lie
             if seen.frame is not None:
                 frames, last_s = seen.frame.index + 1, seen.frame.time_s
                 if writer is not None:
@@ -108,7 +109,7 @@ def stem_of(source: str | Path) -> str:
 def as_record(event: Event) -> dict[str, Any]:
     """Return what events.jsonl says of an event: times in seconds rounded to milliseconds, box in whole pixels."""
     record = dataclasses.asdict(event)
-    for key in ("start_s", "alert_s", "end_s", "peak_s"):
+    for key in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
         record[key] = None if record[key] is None else round(record[key], 3)
     record.update(score=round(event.score, 4), state=event.state.value, box=[round(side) for side in event.box])
     return record

@@ -168,7 +168,9 @@ def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings
     if any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for alert_s in alerts):
         return "its alert was taken for another fall's"
     late = [alert_s for alert_s in alerts if alert_s > fall.end_s + LATE_S]
-    return f"no alert before {min(late):.2f} s" if late else "not confirmed by lying"
+    if late:
+        return f"no alert before {min(late):.2f} s"
+    return "not confirmed by lying" + (", or in a zone to ignore" if settings.ignore_zones else "")
 
 
 def _false_alarm(observed: Observed, result: ClipResult, event: Event) -> FalseAlarm:

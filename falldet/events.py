@@ -2,7 +2,8 @@
 
 A person whose score reaches `alert_score` is a candidate. The candidate becomes an alert when the person is seen lying
 soon after, or at once where the score leaves no doubt; a candidate who gets up or walks on is dropped. One fall gives
-one alert, also when the tracker loses the person in the fall and finds them again under another number.
+one alert, also when the tracker loses the person in the fall and finds them again under another number; two people in
+sight are two, however near they fall. Whoever comes to lie in a zone to ignore, a bed or a sofa, raises none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from falldet.geometry import box_iou, square_boxes
 from falldet.posture import Postures
 from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
+from falldet.zones import Zone, checked_zones, in_zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,12 @@ class EventSettings:
         confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed, unless they
             left through the picture's edge.
         recover_s: how long a fallen person must be upright to count as recovered.
-        cool_down_s: no second alert for the same person or the same place within this time.
+        cool_down_s: no second alert within this time for the same person, nor for the same place while whoever fell
+            there is out of sight.
+        long_lie_s: who has lain so long after a fall lies long, which is told as a change of the event.
+        ignore_zones: polygons, corners as [x, y] in shares of the picture's width and height, where falls raise no
+            alert: whose hips are in one waits to be confirmed until they are out of it. So a fall onto a bed goes
+            unnoticed, and one beside it that the camera sees as on it.
     """
 
     alert_score: float = 0.8
@@ -42,9 +49,12 @@ class EventSettings:
     confirm_s: float = 1.0
     recover_s: float = 1.0
     cool_down_s: float = 5.0
+    long_lie_s: float = 60.0
+    ignore_zones: tuple[Zone, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the thresholds are out of order."""
+        """Raise ValueError where the thresholds are out of order or a zone is none."""
+        object.__setattr__(self, "ignore_zones", checked_zones(self.ignore_zones))
         if not 0 <= self.keep_score <= self.alert_score <= self.sure_score:
             raise ValueError("keep_score <= alert_score <= sure_score must hold")
         if self.upright_degree > self.lying_degree:
@@ -57,12 +67,14 @@ class _Person:
     seen_s: float
     box: np.ndarray
     cut_off: bool = False
+    ignored: bool = False
     lying_since_s: float | None = None
     upright_since_s: float | None = None
     onset_s: float | None = None
     candidate_s: float | None = None
     peak: PersonScore | None = None
     event: Event | None = None
+    lay_down_s: float | None = None
 
 
 class EventDecoder:
@@ -104,7 +116,7 @@ class EventDecoder:
             else:
                 self._follow(person, time_s)
                 self._places[track_id] = (person.seen_s, person.box)
-            if person.event is not before and person.event is not None:
+            if person.event is not None and (before is None or replace(person.event, lying_s=before.lying_s) != before):
                 changed.append(person.event)
             if person.event is not None and person.event.state is EventState.RECOVERED:
                 person.event = None
@@ -135,6 +147,7 @@ class EventDecoder:
             track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(postures.lying[row])
             person = self._people.setdefault(track_id, _Person(time_s, time_s, box))
             person.seen_s, person.box, person.cut_off = time_s, box, bool(postures.cut_off[row])
+            person.ignored = in_zones(postures.places[row], self.settings.ignore_zones)
             if lying > self.settings.upright_degree:
                 person.upright_since_s = None
             elif person.upright_since_s is None:
@@ -152,8 +165,9 @@ class EventDecoder:
             for person in self._people.values():
                 new = person.event is None and person.first_s > lost.seen_s and person.seen_s == time_s
                 if new and person.lying_since_s is not None and _same_place(person.box, lost.box):
-                    person.event, person.candidate_s = lost.event, None
+                    person.event, person.lay_down_s, person.candidate_s = lost.event, lost.lay_down_s, None
                     del self._people[lost_id]
+                    self._places.pop(lost_id, None)
                     break
 
     def _score(self, person: _Person, score: PersonScore) -> None:
@@ -177,8 +191,9 @@ class EventDecoder:
         waited = closing or time_s - person.peak.time_s > settings.confirm_s
         lies = person.lying_since_s is not None and person.seen_s - person.lying_since_s >= settings.hold_s
         gone = waited and time_s - person.seen_s > settings.confirm_s / 2
-        if lies or (not person.cut_off and (gone or person.peak.fall >= settings.sure_score)):
-            if not self._is_known(person):
+        believed = lies or (not person.cut_off and (gone or person.peak.fall >= settings.sure_score))
+        if believed and not person.ignored:
+            if not self._is_known(track_id, person, time_s):
                 person.event = Event(
                     track_id,
                     person.candidate_s,
@@ -191,13 +206,24 @@ class EventDecoder:
                 )
                 self._places[track_id] = (time_s, person.box)
                 person.upright_since_s = None  # having stood before the alert is no recovery
+                person.lay_down_s = None
             person.candidate_s = None
         elif waited:
             person.candidate_s = person.peak = None
 
-    def _is_known(self, person: _Person) -> bool:
-        """Whether this fall was already reported, under this or another number."""
-        return any(_same_place(person.box, box) for _, box in self._places.values())
+    def _is_known(self, track_id: int, person: _Person, time_s: float) -> bool:
+        """Whether this fall was already reported, under this number or, unless both are in sight, under another."""
+        for known_id, (_, box) in self._places.items():
+            known = self._people.get(known_id)
+            two = known_id != track_id and known is not None and self._are_two(known, person, time_s)
+            if not two and _same_place(person.box, box):
+                return True
+        return False
+
+    def _are_two(self, known: _Person, person: _Person, time_s: float) -> bool:
+        """Whether two numbers are two people: both in sight, and not the second one only since the first was lost."""
+        in_sight = time_s - min(known.seen_s, person.seen_s) <= self.settings.confirm_s / 2
+        return in_sight and known.seen_s >= person.first_s and person.seen_s >= known.first_s
 
     def _follow(self, person: _Person, time_s: float) -> None:
         event = person.event
@@ -206,12 +232,16 @@ class EventDecoder:
             event = replace(event, score=person.peak.fall, peak_s=person.peak.time_s)
         if event.state is EventState.FALLING and person.onset_s is None:
             event = replace(event, state=EventState.FALLEN)
+        if person.lay_down_s is None and person.lying_since_s is not None:
+            person.lay_down_s = max(person.lying_since_s, event.start_s)
         upright_s = person.upright_since_s
         if upright_s is not None and time_s - upright_s >= self.settings.recover_s:
             event = replace(event, state=EventState.RECOVERED, end_s=upright_s)
             person.peak = None
-        if event != person.event:
-            person.event = event
+        if person.lay_down_s is not None:
+            lying_s = max(0.0, (person.seen_s if upright_s is None else upright_s) - person.lay_down_s)
+            event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= self.settings.long_lie_s)
+        person.event = event
 
 
 def _same_place(box_a: np.ndarray, box_b: np.ndarray) -> bool:

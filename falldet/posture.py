@@ -27,10 +27,13 @@ class Postures:
     Attributes:
         lying: (N,) from 0, upright, to 1, lying; `UNKNOWN` where that can't be told.
         cut_off: (N,) bool, whether the picture's edge cuts the person off.
+        places: (N, 2), x and y of the middle of the hips, or of the joints' box where no hip is seen, in shares of the
+            picture's width and height.
     """
 
     lying: np.ndarray
     cut_off: np.ndarray
+    places: np.ndarray
 
 
 def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int]) -> Postures:
@@ -51,7 +54,9 @@ def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int
     lying = lying_degree(keypoints, scores)
     tilt, torso_seen = _torso_tilt(keypoints, scores)
     torso = np.minimum(lying, np.where(torso_seen, tilt, UNKNOWN))
-    return Postures(np.where(cut_off, torso, lying), cut_off)
+    hips, hips_seen = _middle(keypoints, scores, HIPS)
+    places = np.where(hips_seen[:, None], hips, (boxes[:, :2] + boxes[:, 2:]) / 2) / np.array([width, height])
+    return Postures(np.where(cut_off, torso, lying), cut_off, places)
 
 
 def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:

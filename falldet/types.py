@@ -184,6 +184,8 @@ class Event:
         score: that highest score, in [0, 1].
         state: falling, fallen or recovered.
         box: where the person was at the alert, x0 y0 x1 y1 in pixels.
+        lying_s: how long the person has lain so far, from when they first lay until they got up or were last seen.
+        long_lie: whether that is as long as `EventSettings.long_lie_s`.
     """
 
     track_id: int
@@ -194,3 +196,5 @@ class Event:
     score: float
     state: EventState
     box: tuple[float, ...]
+    lying_s: float = 0.0
+    long_lie: bool = False

@@ -51,7 +51,12 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
             ended = [window for window in windows if time_s - 0.1 < window.stop_s <= time_s]
             frames.append(
                 ObservedFrame(
-                    time_s, people, Postures(np.full(len(people), time_s / 10), np.zeros(len(people), bool)), ended
+                    time_s,
+                    people,
+                    Postures(
+                        np.full(len(people), time_s / 10), np.zeros(len(people), bool), np.zeros((len(people), 2))
+                    ),
+                    ended,
                 )
             )
         clip = ClipRecord(Path("clip.mp4"), label, "somebody", None, falls)

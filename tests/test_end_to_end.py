@@ -66,7 +66,18 @@ def test_the_sample_raises_exactly_one_alert_at_its_fall(sample: tuple[Path, Pat
     ((_, start_s, end_s),) = SCENES["sample"]().falls()
     (event,) = events_in(sample[1])
     assert start_s - 0.5 <= event["alert_s"] <= end_s + 3.0
-    assert set(event) == {"track_id", "start_s", "alert_s", "end_s", "peak_s", "score", "state", "box"}
+    assert set(event) == {
+        "track_id",
+        "start_s",
+        "alert_s",
+        "end_s",
+        "peak_s",
+        "score",
+        "state",
+        "box",
+        "lying_s",
+        "long_lie",
+    }
     assert event["start_s"] <= event["alert_s"]
     assert event["end_s"] is None
     x0, y0, x1, y1 = event["box"]

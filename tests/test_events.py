@@ -59,15 +59,15 @@ def push(decoder: EventDecoder, scores: list[PersonScore], people: People, time_
 
 
 def play(
-    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None
+    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None, fps: float = FPS
 ) -> tuple[list[Event], list[list[Event]]]:
     """Return each event as it was last told, and everything told, frame by frame."""
     decoder = EventDecoder(event_settings or STORY)
     last: dict[tuple[int, float], Event] = {}
     told = []
     stop_s = stop_s or max(act.stop_s for act in acts)
-    for index in range(round(stop_s * FPS)):
-        time_s = index / FPS
+    for index in range(round(stop_s * fps)):
+        time_s = index / fps
         here = [act for act in acts if act.start_s <= time_s < act.stop_s]
         scores = [PersonScore(act.track_id, index, time_s, act.fall) for act in here]
         told.append(push(decoder, scores, people_of(here), time_s))
@@ -242,6 +242,166 @@ def test_two_falls_at_two_places_are_two_alerts() -> None:
     other = [replace(act, track_id=2, x=1500) for act in FALL_AND_LIE]
     events, _ = play([*FALL_AND_LIE, *other])
     assert sorted(event.track_id for event in events) == [1, 2]
+
+
+@pytest.mark.parametrize("later_s", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("apart_px", [40.0, 150.0])
+def test_two_neighbours_who_fall_are_two_alerts(later_s: float, apart_px: float) -> None:
+    first = FALL_AND_LIE
+    second = [
+        walk(3 + later_s, 2, x=300 + apart_px),
+        Act(2, 3 + later_s, 3.6 + later_s, BENT, 0.5, 300 + apart_px),
+        Act(2, 3.6 + later_s, 4.4 + later_s, LYING, 0.8, 300 + apart_px),
+        Act(2, 4.4 + later_s, 12, LYING, 0.1, 300 + apart_px),
+    ]
+    events, _ = play([*first, *second])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+def test_whoever_helps_and_falls_on_the_same_spot_is_a_second_alert() -> None:
+    helper = [
+        walk(6, 2, 4.5, x=330),
+        Act(2, 6, 6.6, BENT, 0.5, 330),
+        Act(2, 6.6, 7.4, LYING, 0.8, 330),
+        Act(2, 7.4, 12, LYING, 0.1, 330),
+    ]
+    events, _ = play([*FALL_AND_LIE, *helper])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+BED = (((0.2, 0.3), (0.4, 0.3), (0.4, 0.7), (0.2, 0.7)),)
+"""A zone around the place (300, 300) of a picture of 1000 x 600 pixels."""
+
+
+@pytest.mark.parametrize(
+    ("acts", "alerts"),
+    [
+        (FALL_AND_LIE, 0),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)], 0),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.8)], 0),
+        ([replace(act, x=700.0) for act in FALL_AND_LIE], 1),
+        ([Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 9, LYING, 0.1, x=450)], 1),
+        ([walk(3, x=450), Act(1, 3, 3.2, BENT, 0.8, x=450), Act(1, 3.2, 9, LYING, 0.1)], 0),
+    ],
+    ids=["in it", "sure, in it", "unseen in it", "beside it", "rolls out of it", "falls into it"],
+)
+def test_falls_in_a_zone_to_ignore_raise_no_alert(acts: list[Act], alerts: int) -> None:
+    events, _ = play(acts, replace(STORY, ignore_zones=BED), stop_s=12)
+    assert len(events) == alerts
+    assert len(play(acts, stop_s=12)[0]) == 1
+
+
+def test_a_zone_keeps_off_only_who_is_in_it() -> None:
+    events, _ = play(
+        [*FALL_AND_LIE, *[replace(act, track_id=2, x=700) for act in FALL_AND_LIE]], replace(STORY, ignore_zones=BED)
+    )
+    assert [event.track_id for event in events] == [2]
+
+
+def test_lying_is_timed_from_the_first_moment_to_getting_up() -> None:
+    events, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+    assert events[0].lying_s == pytest.approx(12 - 3.6, abs=1 / FPS)
+    assert not events[0].long_lie
+    assert [event.state for found in told for event in found] == list(EventState), "a longer time alone is no news"
+
+
+def test_lying_is_timed_while_it_lasts_also_under_another_number() -> None:
+    decoder = EventDecoder(STORY)
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.6, 11, LYING, 0.1)]
+    times = {}
+    for index in range(round(11 * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
+        for event in decoder.current.values():
+            times[time_s] = event.lying_s
+    values = list(times.values())
+    assert values == sorted(values)
+    assert times[5.52] == pytest.approx(5.52 - 3.6, abs=1 / FPS)
+    assert times[6.4] == pytest.approx(6.0 - 3.6, abs=2 / FPS), "only what was seen counts"
+    assert max(values) == pytest.approx(11 - 3.6, abs=2 / FPS)
+
+
+def test_whoever_was_not_seen_lying_has_not_lain() -> None:
+    events, _ = play([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)])
+    assert [event.lying_s for event in events] == [0.0]
+
+
+def test_a_long_lie_is_told_once() -> None:
+    _, told = play([*FALL_AND_LIE, walk(16, start_s=12)], replace(STORY, long_lie_s=5.0))
+    at_s = [index / FPS for index, found in enumerate(told) if any(event.long_lie for event in found)]
+    assert at_s[0] == pytest.approx(3.6 + 5.0, abs=2 / FPS)
+    assert [event.state for found in told for event in found] == [
+        EventState.FALLING,
+        EventState.FALLEN,
+        EventState.FALLEN,
+        EventState.RECOVERED,
+    ]
+    assert told[-1] == []
+
+
+@given(st.permutations([1, 2, 3]), st.sampled_from([0.0, 0.7, 2.0]))
+@settings(max_examples=12, deadline=None)
+def test_the_order_of_people_changes_no_event(order: list[int], later_s: float) -> None:
+    acts = {
+        1: FALL_AND_LIE,
+        2: [
+            replace(act, track_id=2, x=360, start_s=act.start_s and act.start_s + later_s, stop_s=act.stop_s + later_s)
+            for act in FALL_AND_LIE
+        ],
+        3: [walk(12, 3, x=420)],
+    }
+    straight, _ = play([act for number in (1, 2, 3) for act in acts[number]])
+    mixed, _ = play([act for number in order for act in acts[number]])
+    by_id = {event.track_id: event for event in straight}
+    assert by_id == {event.track_id: event for event in mixed}
+    assert set(by_id) == {1, 2}
+
+
+@pytest.mark.parametrize("fps", [10.0, 15.0, 25.0, 30.0])
+def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
+    acts = [*FALL_AND_LIE, walk(16, start_s=12), *[replace(act, track_id=2, x=900) for act in FALL_AND_LIE[1:]]]
+    told, at_rate = (play(acts, stop_s=16, fps=rate)[0] for rate in (FPS, fps))
+    assert [(event.track_id, event.state) for event in told] == [(event.track_id, event.state) for event in at_rate]
+    for event, same in zip(told, at_rate, strict=True):
+        slack_s = 1 / fps + 1 / FPS
+        assert same.alert_s == pytest.approx(event.alert_s, abs=slack_s)
+        assert same.start_s == pytest.approx(event.start_s, abs=slack_s)
+        assert same.lying_s == pytest.approx(event.lying_s, abs=2 * slack_s)
+        assert same.end_s == (None if event.end_s is None else pytest.approx(event.end_s, abs=slack_s))
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: float) -> None:
+    """With every time scaled, also those of the settings, events are the same but for the scale."""
+    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
+    names = ("hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
+    slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
+    slow = [replace(act, start_s=act.start_s * factor, stop_s=act.stop_s * factor) for act in acts]
+    (event,), (other,) = play(acts)[0], play(slow, slower, fps=FPS / factor)[0]
+    assert (event.state, event.score) == (other.state, other.score)
+    for name in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
+        assert getattr(other, name) == pytest.approx(getattr(event, name) * factor, rel=1e-6), name
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.1, 0.5])
+def test_a_fall_in_the_first_second_of_a_track_is_not_lost(start_s: float) -> None:
+    fall = [Act(1, start_s, start_s + 0.4, BENT, 0.7), Act(1, start_s + 0.4, 6, LYING, 0.9)]
+    events, _ = play([walk(start_s), *fall] if start_s else fall)
+    assert [event.track_id for event in events] == [1]
+
+
+@given(st.integers(0, 150), st.sampled_from([0.5, 0.8, 0.97]))
+@settings(max_examples=40, deadline=None)
+def test_no_alert_is_lost_where_the_stream_breaks_off(frames: int, peak: float) -> None:
+    """What had been told by then is kept, and a candidate seen lying is decided by the flush."""
+    acts = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, peak), Act(1, 4.4, 12, LYING, 0.1)]
+    events, _ = play(acts, stop_s=max(frames, 1) / FPS)
+    lain_s = frames / FPS - 3.6
+    if lain_s > 0.15 + 2 / FPS and peak >= STORY.alert_score:
+        assert len(events) == 1
+    elif lain_s <= 0:
+        assert events == []
 
 
 def test_the_alert_is_on_in_current_from_the_alert_to_the_end() -> None:

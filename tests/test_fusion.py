@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.fusion import Fuser, FusionSettings
-from falldet.types import NO_TRACK, PersonScore, WindowScore
+from falldet.types import NO_TRACK, People, PersonScore, WindowScore
+from falldet.windows import Windower
 
 TICK_S = 1 / 16  # exact in binary
 LENGTH_S, STRIDE_S = 1.0, 0.25
@@ -163,3 +164,23 @@ def test_memory_is_bounded_over_a_long_run(delay_s: float) -> None:
 def test_a_delay_out_of_order_is_refused(delay_s: float, patience_s: float) -> None:
     with pytest.raises(ValueError, match="delay_s"):
         FusionSettings(delay_s=delay_s, patience_s=patience_s)
+
+
+@pytest.mark.parametrize("seen_s", [0.45, 0.6, 1.0])
+@pytest.mark.parametrize("start_s", [0.0, 3.3])
+def test_a_short_track_is_scored_from_its_first_frame_to_its_last(
+    people_factory: Callable[..., People], start_s: float, seen_s: float
+) -> None:
+    """Whoever enters the picture falling, or is in it for half a second at the end, is scored too."""
+    windower, fuser = Windower(), Fuser()
+    found: list[PersonScore] = []
+    frames = round((start_s + seen_s) * 25) + 1
+    here = [index / 25 >= start_s for index in range(frames)]
+    for index in range(frames):
+        people = people_factory((100, 200)).with_track_ids(np.array([7])) if here[index] else People.none()
+        windows = windower.push(index / 25, people, (480, 640))
+        scores = [WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in windows]
+        found += fuser.push(index, index / 25, people.track_ids, scores)
+    found += fuser.flush([WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in windower.flush()])
+    assert [score.frame_index for score in found] == np.flatnonzero(here).tolist()
+    assert {score.fall for score in found} == {0.9}

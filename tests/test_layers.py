@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "falldet"
 
 LEVELS = {
-    0: "errors types skeleton geometry settings cli files posture restricted_pickle partial_files downloads runtime",
+    0: "errors types skeleton geometry settings cli files posture restricted_pickle partial_files downloads "
+    "runtime zones",
     1: "video annotations manifest fallvision model_zoo checkpoints scenes draw plots pose",
     2: "tracking windows fusion events recogniser",
     3: "pipeline extract matching figures evaluation diagnosis hard_negatives workers report markdown demo openmmlab",

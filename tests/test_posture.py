@@ -131,3 +131,13 @@ def test_somebody_who_lies_at_the_edge_lies(people_factory: Callable[..., People
 def test_nobody_has_no_posture() -> None:
     postures = read_postures(np.zeros((0, 17, 2)), np.zeros((0, 17)), (480, 640))
     assert postures.lying.shape == postures.cut_off.shape == (0,)
+
+
+def test_the_place_is_the_hips_in_shares_of_the_picture(people_factory: Callable[..., People]) -> None:
+    people = people_factory((100, 200), (300, 100))
+    places = read_postures(people.keypoints, people.scores, (400, 1000)).places
+    np.testing.assert_allclose(places, [[0.1, 0.5], [0.3, 0.25]], atol=1e-5)
+    scores = people.scores.copy()
+    scores[:, list(HIPS)] = 0
+    places = read_postures(people.keypoints, scores, (400, 1000)).places
+    assert places[0] == pytest.approx([0.1, 0.5], abs=0.01), "without hips the middle of the other joints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from random import Random
@@ -242,9 +243,9 @@ def test_memory_is_bounded_by_the_people_seen_lately(people_factory: Callable[..
     generator = np.random.default_rng(0)
     for i in range(1000):
         tracker.update(people_factory(tuple(generator.uniform(0, 5000, 2))), i / 25)
-        assert len(tracker._tracks) <= 1.5 * 25 + 1
+        assert len(tracker._tracks) <= TrackerSettings().memory_s * 25 + 1
     tracker.update(People.none(), 1e6)
-    assert not tracker._tracks
+    assert len(tracker._tracks) == 0
 
 
 def test_nobody_at_all() -> None:
@@ -252,3 +253,76 @@ def test_nobody_at_all() -> None:
     for a, b in pairwise([0.0, 0.1, 5.0]):
         assert len(tracker.update(People.none(), a)) == 0
         assert len(tracker.update(People.none(), b)) == 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_time_in_other_units_with_all_times_scaled_gives_the_same_numbers(factor: float) -> None:
+    base = TrackerSettings()
+    times = ("memory_s", "fade_s", "velocity_memory_s", "coast_s")
+    scaled = replace(
+        base, recall_speed=base.recall_speed / factor, **{name: getattr(base, name) * factor for name in times}
+    )
+    frames = story("two_people_crossing", 2, jitter_px=2.0)[::2]
+    assert tracked(frames) == tracked([(time_s * factor, people) for time_s, people in frames], scaled)
+
+
+def test_an_impossible_pair_takes_nobody_from_a_possible_one(people_factory: Callable[..., People]) -> None:
+    """The first has gone and somebody new stands far off; the second, who moved on, keeps the number all the same."""
+    tracker = PoseTracker()
+    for i in range(5):
+        tracker.update(people_factory((100, 200), (200, 200)), i / 25)
+    found = tracker.update(people_factory((180, 200), (900, 200)), 5 / 25)
+    assert found.track_ids.tolist() == [2, NO_TRACK]
+
+
+@pytest.mark.parametrize(
+    ("x", "height_px", "number"), [(190.0, 120.0, 1), (190.0, 60.0, 2), (420.0, 120.0, 2)], ids=["near", "small", "far"]
+)
+def test_who_comes_back_near_by_and_as_large_gets_the_number_back(
+    people_factory: Callable[..., People], x: float, height_px: float, number: int
+) -> None:
+    tracker = PoseTracker()
+    for i in range(5):
+        tracker.update(people_factory((100, 200)), i / 25)
+    for i in range(5, 15):
+        tracker.update(People.none(), i / 25)
+    for i in range(15, 20):
+        found = tracker.update(people_factory((x, 200), height_px=height_px), i / 25)
+    assert found.track_ids.tolist() == [number]
+
+
+def test_somebody_in_sight_does_not_lose_the_number_to_a_newcomer(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for i in range(5):
+        tracker.update(people_factory((100, 200)), i / 25)
+    for i in range(5, 15):
+        found = tracker.update(people_factory((100, 200), (150, 200)), i / 25)
+    assert found.track_ids.tolist() == [1, 2]
+
+
+def test_the_reference_matching_forgets_and_uses_a_pose_twice(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker(TrackerSettings(matching="reference"))
+    ids = [
+        tracker.update(people, i / 25).track_ids.tolist()
+        for i, people in enumerate(
+            [
+                people_factory((100, 200), (150, 200)),
+                people_factory((104, 200), (154, 200)),
+                people_factory((125, 200)),  # both boxes take the one pose
+                people_factory((104, 200), (154, 200)),
+                People.none(),
+                people_factory((104, 200)),
+            ]
+        )
+    ]
+    assert ids[0] == ids[1] == [1, 2]
+    assert len(ids[2]) == 1
+    assert ids[2][0] in (1, 2)
+    assert sorted([*ids[3], *ids[2]])[-1] == 3  # one of them is new
+    assert ids[4:] == [[], [4]]
+
+
+@pytest.mark.parametrize("name", ["square_scale", "velocity_memory_s", "coast_s", "fade_s", "recall_size"])
+def test_what_must_be_above_0_is(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} = 0"):
+        TrackerSettings(**{name: 0.0})
