@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "falldet"
 
 LEVELS = {
-    0: "errors types skeleton geometry settings cli files posture restricted_pickle downloads runtime",
+    0: "errors types skeleton geometry settings cli files posture restricted_pickle downloads runtime overlap",
     1: "video annotations manifest fallvision checkpoints scenes draw plots pose",
-    2: "tracking windows fusion events recogniser",
+    2: "pace tracking windows fusion events recogniser",
     3: "pipeline extract matching figures evaluation diagnosis hard_negatives workers report markdown demo openmmlab",
     4: "live",
 }

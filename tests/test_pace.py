@@ -1,0 +1,58 @@
+"""Which frames are looked at, at every frame rate and with clocks that aren't exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from falldet.pace import Pace, PaceSettings
+
+
+def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
+    pace = Pace(PaceSettings(poses_per_s))
+    return np.array([pace.is_due(float(time_s)) for time_s in times_s])
+
+
+def test_by_default_every_frame_is_looked_at() -> None:
+    assert looked_at(np.arange(50) / 30, 0).all()
+
+
+@pytest.mark.parametrize("fps", [5, 10, 12, 15, 15.001])
+def test_a_slow_source_is_looked_at_whole(fps: float) -> None:
+    assert looked_at(np.arange(300) / fps, 15).mean() > 0.99
+
+
+@pytest.mark.parametrize("digits", [2, 3, 9])
+def test_at_twice_the_rate_it_is_every_second_frame(digits: int) -> None:
+    times_s = np.round(np.arange(300) / 30, digits)
+    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(300) % 2 == 0)
+
+
+@pytest.mark.parametrize("fps", [18, 20, 24, 25, 29.97, 30, 50, 60, 120])
+def test_a_quick_source_is_looked_at_at_the_rate_asked_for_and_evenly(fps: float) -> None:
+    times_s = np.arange(round(20 * fps)) / fps
+    due_s = times_s[looked_at(times_s, 15)]
+    assert len(due_s) == pytest.approx(300, abs=1)
+    assert np.diff(due_s).max() <= 1 / 15 + 1 / fps + 1e-9
+
+
+def test_an_inexact_clock_leaves_no_hole(rng: np.random.Generator) -> None:
+    times_s = np.arange(600) / 30 + rng.uniform(-0.004, 0.004, 600)
+    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(600) % 2 == 0)
+
+
+def test_a_gap_is_followed_by_a_frame_that_is_looked_at() -> None:
+    pace = Pace(PaceSettings(15))
+    assert [pace.is_due(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
+
+
+def test_after_a_reset_the_next_frame_is_looked_at() -> None:
+    pace = Pace(PaceSettings(15))
+    assert pace.is_due(10.0)
+    pace.reset()
+    assert pace.is_due(0.0)
+
+
+def test_a_negative_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="poses_per_s = -1"):
+        PaceSettings(-1)
