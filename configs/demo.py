@@ -13,6 +13,11 @@ pose = dict(
     threads=0,
 )
 
+# falldet.pace.PaceSettings
+pace = dict(
+    poses_per_s=0.0,
+)
+
 # falldet.tracking.TrackerSettings
 tracker = dict(
     gate_iou=0.1,

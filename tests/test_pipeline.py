@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -24,8 +25,13 @@ TIMES_S = np.arange(0, 6, 1 / SCENE.fps)
 FRAMES = [Frame(i, float(t), np.full((2, 2, 3), i, np.uint8)) for i, t in enumerate(TIMES_S)]
 
 
+@cache
+def truth_of(index: int) -> People:
+    return SCENE.truth(float(TIMES_S[index]))
+
+
 def truth(image: np.ndarray) -> People:
-    return SCENE.truth(float(TIMES_S[image[0, 0, 0]]))
+    return truth_of(int(image[0, 0, 0]))
 
 
 class Waiting:
