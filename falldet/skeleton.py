@@ -30,6 +30,12 @@ JOINT_INDEX = {name: index for index, name in enumerate(JOINT_NAMES)}
 LEFT_JOINTS = tuple(i for i, name in enumerate(JOINT_NAMES) if name.startswith("left_"))
 RIGHT_JOINTS = tuple(i for i, name in enumerate(JOINT_NAMES) if name.startswith("right_"))
 
+FLIP_INDICES = tuple(
+    JOINT_INDEX[name.replace("left_", "right_") if name.startswith("left_") else name.replace("right_", "left_")]
+    for name in JOINT_NAMES
+)
+"""Which joint each joint becomes when the picture is mirrored."""
+
 EDGES = (
     (0, 1),
     (0, 2),

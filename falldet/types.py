@@ -106,6 +106,10 @@ class PoseSource(Protocol):
         """Return the people in `image` (H, W, 3) uint8 BGR."""
         ...
 
+    def reset(self) -> None:
+        """Forget what was seen: the next image is of another source."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

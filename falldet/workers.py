@@ -27,7 +27,8 @@ from falldet.figures import EventFigures, summarise
 from falldet.manifest import ClipRecord
 from falldet.matching import ClipResult
 from falldet.pipeline import Pipeline, Settings, pose_cache
-from falldet.recogniser import Recogniser
+from falldet.pose.source import NoPoseSource
+from falldet.recogniser import make_recogniser
 
 STOP_CHECK_S = 0.2
 """How long Ctrl-C may go unseen while workers are waited for."""
@@ -82,7 +83,7 @@ def judge_clips(
     """
     if jobs < 1:
         raise FalldetError(f"jobs = {jobs} must be at least 1")
-    recognise = Pipeline(judging.settings, pose_source=not_asked).recognise  # exported, and checked, once for all
+    recognise = Pipeline(judging.settings, pose_source=NoPoseSource()).recognise  # exported, and checked, once for all
     pose_cache(judging.cache, judging.settings)
     jobs = min(jobs, len(clips))
     outcomes: dict[int, JudgedClip | str] = {}
@@ -114,7 +115,7 @@ def operating_curve(judged: Sequence[JudgedClip], thresholds: Sequence[float]) -
 def _judge(judging: Judging, recognise: Any, stopped: Callable[[], bool]) -> Judge:
     """Return what judges one clip in this process, and raises KeyboardInterrupt as soon as `stopped` says so."""
     settings = judging.settings
-    pipeline = Pipeline(settings, recognise=recognise, pose_source=not_asked)
+    pipeline = Pipeline(settings, recognise=recognise, pose_source=NoPoseSource())
     cache = pose_cache(judging.cache, settings)
 
     def on_frame() -> None:
@@ -195,12 +196,13 @@ def _start_worker(judging: Judging, stopped: multiprocessing.synchronize.Event) 
         judging,
         settings=replace(
             settings,
-            pose=replace(settings.pose, threads=settings.pose.threads or 1),
+            movenet=replace(settings.movenet, threads=settings.movenet.threads or 1),
+            topdown=replace(settings.topdown, threads=settings.topdown.threads or 1),
             recogniser=replace(settings.recogniser, threads=settings.recogniser.threads or 1),
         ),
     )
     global _worker
-    _worker = _judge(single, Recogniser(single.settings.recogniser), stopped.is_set)
+    _worker = _judge(single, make_recogniser(single.settings.recogniser), stopped.is_set)
 
 
 def _work(clip: ClipRecord) -> JudgedClip | str:
@@ -213,8 +215,3 @@ def _leave_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def not_asked(image: Any) -> Any:
-    """Stand in for a pose source where poses are given."""
-    raise RuntimeError("poses are given; no image is looked at")

@@ -1,8 +1,13 @@
-"""What the tests share: a seeded generator, the shared videos, made-up people."""
+"""What the tests share: a seeded generator, the shared videos, made-up people, a web server on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +50,81 @@ def people_factory() -> Callable[..., People]:
         return People(keypoints, np.full((count, JOINT_COUNT), score), boxes, np.full(count, score))
 
     return make
+
+
+@dataclass
+class Request:
+    """What was asked of the server: path, first byte (None for the whole file), encodings; and how much was sent."""
+
+    path: str
+    start: int | None
+    encodings: str
+    sent: int = 0
+
+
+@dataclass
+class DownloadServer:
+    """A download server on this machine that serves `content` well or badly, as the words in the path ask.
+
+    cut: hangs up after half the file; stall: goes silent there; plain: knows no ranges; unsized: does not tell the
+    length; missing, busy: 404, 503; wrong, long: another file; refusing: 416 to every range; astray: a range that was
+    not asked for; capped: 50,000 bytes of a range at most. `-once` behind cut or busy: only the first time.
+    """
+
+    address: str = ""
+    content: bytes = hashlib.shake_256(b"a file").digest(256_000)
+    requests: list[Request] = field(default_factory=list)
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one GET."""
+        words = set(handler.path.strip("/").split("+"))
+        if all(request.path != handler.path for request in self.requests):
+            words |= {word.removesuffix("-once") for word in words}
+        asked = handler.headers.get("Range")
+        start = None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-"))
+        request = Request(handler.path, start, handler.headers.get("Accept-Encoding", ""))
+        self.requests.append(request)
+        body = self.content[::-1] if "wrong" in words else self.content + b"x" * ("long" in words)
+        if start is None or "plain" in words:
+            start = 0
+        if words & {"missing", "busy"}:
+            return handler.send_error(404 if "missing" in words else 503)
+        if start >= len(body) or (start and "refusing" in words):
+            return handler.send_error(416)
+        end = start + 50_000 if start and "capped" in words else len(body)
+        handler.send_response(206 if start else 200)
+        if start:
+            first = start + ("astray" in words)
+            handler.send_header("Content-Range", f"bytes {first}-{min(end, len(body)) - 1}/{len(body)}")
+        if "unsized" not in words:
+            handler.send_header("Content-Length", str(len(body[start:end])))
+        handler.end_headers()
+        part = body[start : len(body) // 2 if words & {"cut", "stall"} else end]
+        handler.wfile.write(part)
+        request.sent = len(part)
+        if "stall" in words:
+            handler.wfile.flush()
+            time.sleep(1.0)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadServer]:
+    """A download server; between the tries of a download lies next to no pause, and no proxy is in between."""
+    monkeypatch.setattr("falldet.downloads.BACKOFF_S", 0.001)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    serving = DownloadServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            serving.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up is no news
+    serving.address = f"http://127.0.0.1:{web.server_address[1]}"
+    threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield serving
+    web.shutdown()
+    web.server_close()

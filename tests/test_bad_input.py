@@ -178,7 +178,7 @@ NEED_MODELS = {
     "pose model that is none": demo_options(
         "p.tflite",
         "--cfg-options",
-        "pose.checkpoint=p.tflite",
+        "movenet.checkpoint=p.tflite",
         prepare=lambda folder: written(folder / "p.tflite", "x"),
     ),
 }

@@ -19,6 +19,7 @@ from falldet.manifest import ClipRecord, FallInterval
 from falldet.matching import ClipResult, match_alerts
 from falldet.pipeline import Pipeline, Settings
 from falldet.pose.sequence import PoseSequence
+from falldet.pose.source import NoPoseSource
 from falldet.scenes import SCENES
 from falldet.types import Event, EventState, Window, WindowScore
 
@@ -172,7 +173,7 @@ def by_head_drop(windows: list[Window]) -> list[WindowScore]:
 
 
 def pipeline(settings_here: Settings) -> Pipeline:
-    return Pipeline(settings_here, recognise=by_head_drop, pose_source=lambda image: None)  # type: ignore[arg-type, return-value]
+    return Pipeline(settings_here, recognise=by_head_drop, pose_source=NoPoseSource())
 
 
 SCENE_NAMES = ("fall_and_recover", "fall_in_company", "lie_down", "squat")

@@ -30,11 +30,20 @@ def truth_of(index: int) -> People:
     return SCENE.truth(float(TIMES_S[index]))
 
 
-def truth(image: np.ndarray) -> People:
-    return truth_of(int(image[0, 0, 0]))
+class Plain:
+    """A pose source that is only called."""
+
+    def __call__(self, image: np.ndarray) -> People:
+        return truth_of(int(image[0, 0, 0]))
+
+    def reset(self) -> None:
+        pass
 
 
-class Waiting:
+truth = Plain()
+
+
+class Waiting(Plain):
     """A pose source that can be asked ahead; counts what is on its way."""
 
     def __init__(self) -> None:
@@ -65,7 +74,7 @@ def recognise(windows: list[Window]) -> list[WindowScore]:
     ]
 
 
-def run(pose_source: Callable[..., People], poses_per_s: float = 0.0, ahead: int = 0) -> list[Seen]:
+def run(pose_source: Plain, poses_per_s: float = 0.0, ahead: int = 0) -> list[Seen]:
     settings = Settings(pace=PaceSettings(poses_per_s))
     return list(Pipeline(settings, recognise, pose_source).run(FRAMES, ahead))
 

@@ -20,6 +20,7 @@ examples:
   python tools/demo.py video.mp4
   python tools/demo.py video.mp4 --checkpoint work_dirs/stgcn_fall/epoch_80.pth --out-dir results
   python tools/demo.py video.mp4 --no-video --cfg-options events.alert_score=0.7
+  python tools/demo.py video.mp4 --pose yolox_s+hrnet_w32 --cfg-options topdown.detect_every=5
   python tools/demo.py rtsp://127.0.0.1:8554/camera --skeleton-only
 """
 
@@ -39,6 +40,11 @@ def parse_arguments() -> argparse.Namespace:
         "--out-dir", type=Path, help="folder for the results (default: work_dirs/demo/<name of the video>)"
     )
     parser.add_argument("--no-video", action="store_true", help="don't write the annotated video")
+    parser.add_argument(
+        "--pose",
+        metavar="SOURCE",
+        help="where keypoints come from: movenet (default) or such as yolox_s+hrnet_w32",
+    )
     parser.add_argument("--skeleton-only", action="store_true", help="draw on black, so that nobody can be recognised")
     parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
@@ -52,11 +58,14 @@ def main() -> int:
     probe(arguments.source)  # before the slow imports: a wrong path is told at once
     from falldet.demo import DemoOptions, run_demo, stem_of
     from falldet.pipeline import Pipeline, Settings
+    from falldet.pose.source import PoseSettings
     from falldet.settings import read_settings
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
         settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+    if arguments.pose:
+        settings = replace(settings, pose=PoseSettings(arguments.pose))
     out_dir = arguments.out_dir or Path("work_dirs/demo") / stem_of(arguments.source)
     options = DemoOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
     pipeline = Pipeline(settings, device=arguments.device)

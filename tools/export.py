@@ -1,16 +1,18 @@
-"""Write a trained recogniser as ONNX: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/best.pth."""
+"""Write a trained network as ONNX: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/best.pth."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from falldet import cli
+from falldet.errors import FalldetError
 
 
 def main() -> None:
     """Parse the arguments and export."""
     parser = argparse.ArgumentParser(
-        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it.",
+        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it; "
+        "or a detector or pose network, which the demo also does by itself.",
         epilog="example: python tools/export.py configs/stgcn_fall.py work_dirs/stgcn_fall/epoch_80.pth",
     )
     parser.add_argument("config", help="config of the run")
@@ -20,9 +22,18 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out or Path(args.checkpoint).with_name(f"{Path(args.config).stem}.onnx")
 
+    from falldet.openmmlab.config import load_config
     from falldet.openmmlab.export import export_recogniser
+    from falldet.openmmlab.export_pose import export_pose_network
+    from falldet.openmmlab.reference import LIBRARIES
 
-    sys.stdout.write(f"{export_recogniser(args.config, args.checkpoint, out, *args.more)}\n")
+    if load_config(args.config).model.type not in LIBRARIES:
+        written = export_recogniser(args.config, args.checkpoint, out, *args.more)
+    elif args.more:
+        raise FalldetError("only recognisers can be averaged; give one checkpoint")
+    else:
+        written = export_pose_network(args.config, args.checkpoint, out)
+    sys.stdout.write(f"{written}\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from falldet import cli
@@ -17,6 +18,7 @@ EXAMPLES = """\
 examples:
   python tools/extract_kpts.py videos/                 # videos/fall/*.mp4 and videos/not_fall/*.mp4
   python tools/extract_kpts.py videos/ --manifest videos/manifest.csv --out data/falls.pkl
+  python tools/extract_kpts.py videos/ --pose yolox_s+hrnet_w32
 A stopped run goes on where it was when it is started again.
 """
 
@@ -42,6 +44,11 @@ def parse_arguments() -> argparse.Namespace:
         "--cache", type=Path, default=Path("work_dirs/poses"), help="poses of finished videos are kept here"
     )
     parser.add_argument(
+        "--pose",
+        metavar="SOURCE",
+        help="where keypoints come from: movenet (default) or such as yolox_s+hrnet_w32",
+    )
+    parser.add_argument(
         "--config", default=CONFIG, help="settings of pose source and tracker (default: configs/demo.py)"
     )
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
@@ -53,9 +60,12 @@ def main() -> int:
     from falldet.extract import extract
     from falldet.manifest import clips_from_folder, read_manifest
     from falldet.pipeline import Settings, pose_cache
+    from falldet.pose.source import PoseSettings
     from falldet.settings import read_settings
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
+    if arguments.pose:
+        settings = replace(settings, pose=PoseSettings(arguments.pose))
     if arguments.manifest:
         clips = [clip for path in arguments.manifest for clip in read_manifest(path, arguments.videos)]
     else:

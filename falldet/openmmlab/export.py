@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 import onnx
 import openvino
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
 import falldet
 from falldet.errors import FalldetError
-from falldet.openmmlab.config import SPLITS, config_beside, innermost_dataset, load_config
-from falldet.openmmlab.model import build_recogniser, steps
+from falldet.files import finished_file
+from falldet.openmmlab.config import config_beside, load_config
+from falldet.openmmlab.model import build_recogniser, preparation
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
 
@@ -52,11 +51,10 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     """
     quiet_libraries()
     config = load_config(config_path)
-    metadata = {**_preparation(config), "config": Path(config_path).name, "version": falldet.__version__}
+    metadata = {**preparation(config), "config": Path(config_path).name, "version": falldet.__version__}
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recogniser(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     example = _example(int(metadata["frames"]))
     model = _to_onnx(network, example)
     for key, value in metadata.items():
@@ -84,23 +82,6 @@ class _FallProbability(nn.Module):
         """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3)."""
         scores = [each.cls_head(each.backbone(keypoints)) for each in self.recognisers]  # (N, 2) each
         return torch.stack([score.softmax(dim=1)[:, 1] for score in scores]).mean(dim=0)
-
-
-def _preparation(config: Config) -> dict[str, str]:
-    """Return normalisation, frames and window length, after a look whether all splits agree on them."""
-    found = set()
-    for split in SPLITS:
-        window = innermost_dataset(config, split).get("window")
-        mode = [step.get("mode", "image") for step in steps(config, split, "NormaliseSkeleton")]
-        found.add((tuple(mode), "" if window is None else f"{float(window['length_s']):g}"))
-    frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleUniformMidpoints")}
-    if len(found) != 1 or len(frames) != 1 or len(next(iter(found))[0]) != 1:
-        raise FalldetError(
-            f"the splits of {config.filename} prepare their input differently ({sorted(found)}); give all of them one "
-            "NormaliseSkeleton mode and one window"
-        )
-    (mode,), window_s = found.pop()
-    return {"normalise": mode, "frames": str(frames.pop()), "window_s": window_s}
 
 
 def _example(frames: int) -> Tensor:
@@ -145,6 +126,5 @@ def _check_parity(network: nn.Module, content: bytes, example: Tensor) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with finished_file(path, binary=True) as stream:
+        stream.write(content)

@@ -108,6 +108,9 @@ class MoveNet:
 
         return wait
 
+    def reset(self) -> None:
+        """Do nothing: every image is looked at for itself."""
+
     def _scale(self, height: int, width: int) -> float:
         return self.settings.input_size / max(height, width)
 
@@ -138,7 +141,7 @@ class MoveNet:
             return compile_model(read, name, self._device, config, cache_folder() / "compiled")
         except RuntimeError:
             raise FalldetError(
-                f"{self._path} is no MoveNet for device {self._device!r}; give another --device or pose.checkpoint"
+                f"{self._path} is no MoveNet for device {self._device!r}; give another --device or movenet.checkpoint"
             ) from None
 
     def _decode(self, slots: np.ndarray, input_hw: tuple[int, ...], scale: float) -> People:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from falldet.errors import FalldetError
+from falldet.files import finished_file
 from falldet.types import People, PoseSource
 from falldet.video import read_frames
 
@@ -56,20 +55,9 @@ class PoseSequence:
 
     def save(self, path: Path) -> None:
         """Write the sequence to `path` in one step, without pickle; raises FalldetError where that can't be done."""
-        part = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, part = tempfile.mkstemp(prefix=".", suffix=".npz.part", dir=path.parent)
-            with os.fdopen(descriptor, "wb") as stream:
-                values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-                np.savez(stream, format=FORMAT, **values)
-            Path(part).chmod(0o644)
-            os.replace(part, path)
-        except OSError as error:
-            raise FalldetError(f"can't write {path}: {error.strerror}; choose another place for the poses") from None
-        finally:
-            if part is not None:
-                Path(part).unlink(missing_ok=True)
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        with finished_file(path, binary=True) as stream:
+            np.savez(stream, format=FORMAT, **values)
 
     @classmethod
     def load(cls, path: Path) -> PoseSequence:
@@ -95,6 +83,7 @@ def observe(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = 
     """
     times: list[float] = []
     seen: list[People] = []
+    pose_source.reset()
     for frame in read_frames(path):
         times.append(frame.time_s)
         seen.append(pose_source(frame.image))

@@ -1,0 +1,183 @@
+"""The reference chain's networks as ONNX files that hold all between the picture and the decoding.
+
+Colour order, mean and deviation, the class of people and the mirrored second look are part of the graph, so that the
+live side hands it plain pictures, and what it must know to decode stands in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+import falldet
+from falldet.errors import FalldetError
+from falldet.files import finished_file
+from falldet.openmmlab.config import load_config
+from falldet.openmmlab.reference import build_network, library_of, scope
+from falldet.skeleton import FLIP_INDICES
+
+OPSET = 17
+STRIDE = 32
+
+
+def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_path: str | Path) -> Path:
+    """Write the detector or pose estimator of a config as `onnx_path` and return it.
+
+    A detector maps `image` (1, H, W, 3) uint8 BGR, letterboxed, to `boxes` (A, 4) x0 y0 x1 y1 in pixels of its input
+    and `scores` (A,), the scores of people, 0 where another class is likelier. A pose estimator maps `crops`
+    (N, H, W, 3) uint8 BGR to `heatmaps` (N, K, h, w), or to `x` (N, K, W') and `y` (N, K, H') where its codec is SimCC.
+
+    Metadata: `falldet.kind` ("detector" or "pose"); `falldet.score_threshold` and `falldet.nms_iou` for a detector;
+    `falldet.codec` ("heatmap" or "simcc") and `falldet.split_ratio` for a pose estimator.
+
+    Args:
+        config_path: a config such as configs/yolox_s_person.py or configs/hrnet_w32_coco.py.
+        checkpoint: its weights.
+        onnx_path: the file to write.
+
+    Raises:
+        FalldetError: config and checkpoint don't fit, or the config asks for what the live side can't decode.
+    """
+    config = load_config(config_path)
+    network = build_network(config_path, checkpoint)
+    if library_of(config) == "mmdet":
+        graph, example, names, metadata = _detector(network, config)
+    else:
+        graph, example, names, metadata = _pose_estimator(network, config)
+    model = _to_onnx(graph.eval(), example, names)
+    for key, value in {**metadata, "config": Path(config_path).name, "version": falldet.__version__}.items():
+        model.metadata_props.add(key=f"falldet.{key}", value=value)
+    with finished_file(Path(onnx_path), binary=True) as stream:
+        stream.write(model.SerializeToString())
+    return Path(onnx_path)
+
+
+Exported = tuple[nn.Module, Tensor, list[str], dict[str, str]]
+"""A graph, an example of its input, the names of input and outputs, and the metadata."""
+
+
+def _detector(network: nn.Module, config: Config) -> Exported:
+    test = config.model.test_cfg
+    sides = {step["type"]: step for step in config.test_pipeline}
+    width, height = sides["Resize"]["scale"]
+    if width != height or width % STRIDE or test.nms["type"] != "nms" or config.model.bbox_head.num_classes < 1:
+        raise FalldetError(
+            f"{config.filename}: the live side knows square inputs, a multiple of {STRIDE}, and plain suppression"
+        )
+    metadata = {
+        "kind": "detector",
+        "score_threshold": f"{float(test.score_thr):g}",
+        "nms_iou": f"{float(test.nms['iou_threshold']):g}",
+    }
+    graph = _People(network, int(config.get("person_class", 0)), (height, width))
+    return graph, torch.zeros((1, height, width, 3), dtype=torch.uint8), ["image", "boxes", "scores"], metadata
+
+
+def _pose_estimator(network: nn.Module, config: Config) -> Exported:
+    codec = config.model.head.decoder
+    width, height = codec["input_size"]
+    heatmap = codec["type"] == "MSRAHeatmap" and not codec.get("unbiased", False)
+    simcc = codec["type"] == "SimCCLabel" and not codec.get("use_dark", False)
+    if not (heatmap or simcc):
+        raise FalldetError(
+            f"{config.filename}: the live side decodes MSRAHeatmap without `unbiased` and SimCCLabel without "
+            f"`use_dark`, not {codec['type']} as it is here; use --cfg-options topdown.engine=torch"
+        )
+    flip = config.model.get("test_cfg", {})
+    graph = _Joints(network, bool(flip.get("flip_test", False)), bool(flip.get("shift_heatmap", False)))
+    metadata = {"kind": "pose", "codec": "heatmap" if heatmap else "simcc"}
+    if simcc:
+        metadata["split_ratio"] = f"{float(codec['simcc_split_ratio']):g}"
+    outputs = ["heatmaps"] if heatmap else ["x", "y"]
+    return graph, torch.zeros((2, height, width, 3), dtype=torch.uint8), ["crops", *outputs], metadata
+
+
+class _People(nn.Module):
+    """A YOLOX with its decoding, asked for one class (source: mmdet/models/dense_heads/yolox_head.py)."""
+
+    def __init__(self, network: nn.Module, person_class: int, input_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.network, self.person_class = network, person_class
+        with scope("mmdet"):
+            sizes = [(input_hw[0] // stride, input_hw[1] // stride) for stride in network.bbox_head.strides]
+            priors = network.bbox_head.prior_generator.grid_priors(sizes, device="cpu", with_stride=True)
+        self.register_buffer("priors", torch.cat(priors)[:, :3])  # (A, x y stride), in pixels
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return boxes (A, 4) and scores (A,) of the image (1, H, W, 3)."""
+        features = self.network.extract_feat(image.permute(0, 3, 1, 2).float())
+        levels = self.network.bbox_head(features)  # classes, boxes, objectness; each one (1, C, h, w) a level
+        classes, offsets, objectness = (
+            torch.cat([level.permute(0, 2, 3, 1).reshape(-1, level.shape[1]) for level in kind]) for kind in levels
+        )
+        centre = offsets[:, :2] * self.priors[:, 2:] + self.priors[:, :2]
+        half = offsets[:, 2:].exp() * self.priors[:, 2:] / 2
+        likeliest = classes.max(dim=1).values
+        person = classes[:, self.person_class]
+        scores = person.sigmoid() * objectness[:, 0].sigmoid() * (person >= likeliest)
+        return torch.cat([centre - half, centre + half], dim=1), scores
+
+
+class _Joints(nn.Module):
+    """A top-down pose network with its preparation and, if asked for, a second look at the mirrored crop."""
+
+    def __init__(self, network: nn.Module, flip: bool, shift: bool) -> None:
+        super().__init__()
+        self.network, self.flip, self.shift = network, flip, shift
+        preparation = network.data_preprocessor
+        self.bgr_to_rgb = bool(getattr(preparation, "_channel_conversion", False))
+        self.register_buffer("mean", preparation.mean.clone())
+        self.register_buffer("deviation", preparation.std.clone())
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """Return what the head gives for crops (N, H, W, 3): heatmaps, or x and y."""
+        pixels = crops.permute(0, 3, 1, 2).float()
+        if self.bgr_to_rgb:
+            pixels = pixels.flip(1)
+        pixels = (pixels - self.mean) / self.deviation
+        outputs = self._look(pixels)
+        if not self.flip:
+            return outputs
+        mirrored = self._look(pixels.flip(3))
+        return tuple((a + self._turn_back(b, i)) * 0.5 for i, (a, b) in enumerate(zip(outputs, mirrored, strict=True)))
+
+    def _look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.network.head(self.network.extract_feat(pixels))
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    def _turn_back(self, output: Tensor, number: int) -> Tensor:
+        """Undo the mirroring of a head's output: heatmaps (N, K, h, w), x (N, K, W') or, number 1, y (N, K, H')."""
+        output = output[:, list(FLIP_INDICES)]
+        if number == 1:
+            return output
+        output = output.flip(-1)
+        if self.shift and output.dim() == 4:
+            output = torch.cat([output[..., :1], output[..., :-1]], dim=-1)
+        return output
+
+
+def _to_onnx(graph: nn.Module, example: Tensor, names: list[str]) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    first, *outputs = names
+    batched = {} if first == "image" else {name: {0: "people"} for name in names}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's notes on shapes that are constant here
+        torch.onnx.export(
+            graph,
+            (example,),
+            buffer,
+            dynamo=False,  # the newer exporter needs one more package
+            opset_version=OPSET,
+            input_names=[first],
+            output_names=outputs,
+            dynamic_axes=batched,
+        )
+    model = onnx.load_model_from_string(buffer.getvalue())
+    onnx.checker.check_model(model)
+    return model

@@ -1,0 +1,71 @@
+"""People's boxes by a YOLOX in OpenVINO, equal to MMDetection's own inference.
+
+Source: the test pipeline of MMDetection's YOLOX configs (scale to fit, pad to a square with 114) and the order of its
+head: score threshold, then suppression (mmdet/models/dense_heads/yolox_head.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from falldet.pose.networks import Precision, compile_network, read_network
+
+PAD_VALUE = 114
+
+
+class Detector(Protocol):
+    """Finds people: image in, boxes out."""
+
+    def __call__(self, image: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+        """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,) of the people in `image` (H, W, 3) uint8 BGR."""
+        ...
+
+
+class YoloxDetector:
+    """A YOLOX exported by tools/export.py.
+
+    Args:
+        path: the ONNX file.
+        device: OpenVINO device name.
+        precision: see `falldet.pose.networks.compile_network`.
+        threads: processor threads; 0 lets OpenVINO choose.
+
+    Raises:
+        FalldetError: the file is no detector, or can't run on the device.
+    """
+
+    def __init__(self, path: Path, device: str = "CPU", precision: Precision = "fastest", threads: int = 0) -> None:
+        model, metadata = read_network(path, "detector")
+        self._score_threshold = float(metadata["score_threshold"])
+        self._nms_iou = float(metadata["nms_iou"])
+        self._request = compile_network(model, device, precision, threads).create_infer_request()
+        self._input = np.full(tuple(model.input(0).shape), PAD_VALUE, np.uint8)  # (1, S, S, 3)
+        self._filled_hw = (0, 0)
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,), the surest first."""
+        scale_xy = self._fill(image)
+        self._request.infer([self._input], share_inputs=True)
+        boxes, scores = (tensor.data for tensor in self._request.output_tensors)
+        likely = scores >= self._score_threshold
+        boxes, scores = boxes[likely] / np.tile(scale_xy, 2), scores[likely]
+        corners_and_sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        kept = np.asarray(cv2.dnn.NMSBoxes(corners_and_sizes.tolist(), scores.tolist(), 0.0, self._nms_iou), np.int64)
+        return boxes[kept].astype(np.float32), scores[kept].astype(np.float32)
+
+    def _fill(self, image: np.ndarray) -> np.ndarray:
+        """Scale the image into the input's top left corner and return the scales (2,) of x and y."""
+        height, width = image.shape[:2]
+        side = self._input.shape[1]
+        scale = min(side / height, side / width)
+        new_hw = (int(height * scale + 0.5), int(width * scale + 0.5))
+        if new_hw != self._filled_hw:
+            self._input[...] = PAD_VALUE
+            self._filled_hw = new_hw
+        corner = self._input[0, : new_hw[0], : new_hw[1]]
+        corner[...] = cv2.resize(image, new_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.array([new_hw[1] / width, new_hw[0] / height], np.float32)

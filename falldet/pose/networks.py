@@ -1,0 +1,129 @@
+"""The reference chain's networks by name: which config and checkpoint, and the file that OpenVINO runs."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import openvino
+
+from falldet.checkpoints import CHECKPOINTS, cache_folder, find_checkpoint
+from falldet.errors import FalldetError
+from falldet.runtime import openvino_core
+from falldet.settings import read_settings
+
+logger = logging.getLogger(__name__)
+
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+
+EXPORT_FORMAT = 1
+"""Changed whenever tools/export.py writes something else from the same config and checkpoint."""
+
+Precision = Literal["f32", "fastest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A detector or pose estimator: its config and its weights."""
+
+    config: Path
+    checkpoint: Path
+
+    def digest(self) -> str:
+        """Return a hash, in hexadecimal, that differs where config or weights do."""
+        digest = hashlib.sha256(self.config.read_bytes())
+        with self.checkpoint.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+
+def find_network(name: str) -> Network:
+    """Return config and checkpoint of a network.
+
+    Args:
+        name: the beginning of a config's name in configs/, such as "yolox_s" or "hrnet_w32", or a path to a config. The
+            checkpoint is the config's `load_from`, or else the official one of the config it inherits.
+
+    Raises:
+        FalldetError: there is no such config, or no checkpoint at hand and none to be had.
+    """
+    config = Path(name) if name.endswith(".py") else _config_named(name)
+    content = read_settings(config)
+    own, base = content.get("load_from"), content.get("_base_")
+    if own:
+        return Network(config, find_checkpoint(own))
+    for checkpoint in CHECKPOINTS.values():
+        if checkpoint.config and checkpoint.config == base:
+            return Network(config, find_checkpoint(checkpoint.name))
+    raise FalldetError(
+        f"{config} inherits {base!r}, whose weights falldet doesn't know; name yours there: load_from = 'weights.pth'"
+    )
+
+
+def exported_network(network: Network) -> Path:
+    """Return the network as ONNX, from the cache or exported now, which needs OpenMMLab.
+
+    Raises:
+        FalldetError: OpenMMLab is not installed, or config and checkpoint don't fit.
+    """
+    path = cache_folder() / "exports" / f"{network.config.stem}-{EXPORT_FORMAT}-{network.digest()[:16]}.onnx"
+    if not path.is_file():
+        try:
+            from falldet.openmmlab.export_pose import export_pose_network
+        except FalldetError:
+            raise FalldetError(
+                f"{network.config.name} must be exported first, which needs OpenMMLab; run `make install`"
+            ) from None
+        logger.info("exporting %s with %s, once", network.config.name, network.checkpoint.name)
+        export_pose_network(network.config, network.checkpoint, path)
+    return path
+
+
+def read_network(path: Path, kind: str) -> tuple[openvino.Model, dict[str, str]]:
+    """Return an exported network and its metadata; raises FalldetError where it is none of that kind."""
+    try:
+        model = openvino_core().read_model(path)
+    except RuntimeError:
+        raise FalldetError(f"{path} can't be read as an exported network; delete it, and it is made anew") from None
+    metadata = {}
+    for key in ("kind", "score_threshold", "nms_iou", "codec", "split_ratio"):
+        place = ["framework", f"falldet.{key}"]
+        if model.has_rt_info(place):
+            metadata[key] = str(model.get_rt_info(place).astype(str))
+    if metadata.get("kind") != kind:
+        raise FalldetError(f"{path} is no {kind} written by tools/export.py; export it with that")
+    return model, metadata
+
+
+def compile_network(model: openvino.Model, device: str, precision: Precision, threads: int) -> openvino.CompiledModel:
+    """Return the network ready to run on an OpenVINO device; raises FalldetError where the device can't.
+
+    Args:
+        model: what `read_network` gives.
+        device: OpenVINO device name.
+        precision: "f32", or "fastest" for what the device is best at, such as bfloat16.
+        threads: processor threads; 0 lets OpenVINO choose.
+    """
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "CACHE_DIR": str(cache_folder() / "compiled")}
+    if precision == "f32":
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    try:
+        return openvino_core().compile_model(model, device, options)
+    except RuntimeError:
+        known = ", ".join(openvino_core().available_devices)
+        raise FalldetError(f"the network can't run on device {device!r}; OpenVINO has here: {known}") from None
+
+
+def _config_named(name: str) -> Path:
+    bases = {path: str(read_settings(path).get("_base_", "")) for path in sorted(CONFIGS.glob("*.py"))}
+    configs = {path.stem.rpartition("_")[0]: path for path, base in bases.items() if "::" in base}
+    if name not in configs:
+        raise FalldetError(
+            f"no network {name!r}; known here: {', '.join(configs)}, or give a path to a config: my_config.py"
+        )
+    return configs[name]

@@ -1,0 +1,169 @@
+"""A pose source of two networks: a detector finds people, a pose network takes the joints of each.
+
+COCO detectors lose most people who lie on the floor, and cost more than the poses of one person. So a person once
+detected is followed by the box around the joints of the last picture, between two looks of the detector and also when
+the detector no longer knows a person there, for as long as the pose network is sure of the joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from falldet.errors import FalldetError
+from falldet.geometry import box_area, box_iou, keypoint_boxes, object_keypoint_similarity
+from falldet.pose.detector import Detector, YoloxDetector
+from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
+from falldet.pose.networks import Precision, exported_network, find_network
+from falldet.types import People
+
+SURE_JOINT = 0.3
+"""Joints with a lower score don't shape the box in which a person is looked for next."""
+
+JOINT_BOX_SCALE = 1.2
+"""How much larger a person is than the box around the joints: head, hands and feet go beyond them."""
+
+FEWEST_JOINTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TopDownSettings:
+    """Settings of the pose source of two networks.
+
+    Attributes:
+        engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
+        precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at.
+        detect_every: pictures from one look of the detector to the next; between them people are followed.
+        same_person_iou: a followed box that overlaps a detected one more is the same person.
+        duplicate_similarity: two poses more alike than this are one person.
+        carry_pictures: how many pictures a person is followed at most without being detected.
+        min_person_score: people whose mean joint score is below it are dropped, and no longer followed.
+        min_joint_score: joints below it count as missing.
+        max_people: at most so many people, the surest, go through the pose network.
+        threads: processor threads for inference; 0 lets OpenVINO choose.
+    """
+
+    engine: Literal["openvino", "torch"] = "openvino"
+    precision: Precision = "fastest"
+    detect_every: int = 1
+    same_person_iou: float = 0.3
+    duplicate_similarity: float = 0.7
+    carry_pictures: int = 300
+    min_person_score: float = 0.25
+    min_joint_score: float = 0.05
+    max_people: int = 10
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a count is too low."""
+        if self.detect_every < 1 or self.max_people < 1 or self.carry_pictures < 0:
+            raise ValueError("detect_every and max_people must be at least 1, carry_pictures at least 0")
+
+
+class TopDown:
+    """Detector and pose network as a pose source: image in, people out. Remembers the people of the last picture.
+
+    Args:
+        detector: finds people.
+        estimator: finds the joints of people whose boxes are known.
+        settings: see `TopDownSettings`.
+    """
+
+    def __init__(self, detector: Detector, estimator: PoseEstimator, settings: TopDownSettings | None = None) -> None:
+        self.settings = settings or TopDownSettings()
+        self.detector, self.estimator = detector, estimator
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everybody: the next picture is of another source."""
+        self._pictures = 0
+        self._boxes, self._scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        self._undetected = np.zeros(0, np.int64)  # pictures since each person was last detected
+
+    def __call__(self, image: np.ndarray) -> People:
+        """Return the people in `image` (H, W, 3) uint8 BGR; joints below the minimum score are zeroed."""
+        boxes, box_scores, undetected = self._places(image)
+        keypoints, scores = self.estimator(image, boxes)
+        kept = self._real_people(keypoints, scores, boxes)
+        keypoints, scores, boxes = keypoints[kept], scores[kept].clip(0, 1), boxes[kept]
+        self._scores, self._undetected = box_scores[kept], undetected[kept]
+        self._boxes = _next_boxes(keypoints, scores, boxes, image.shape[:2])
+        scores = np.where(scores >= self.settings.min_joint_score, scores, 0)
+        keypoints = np.where(scores[..., None] > 0, keypoints, 0)
+        people_boxes = np.where((self._undetected > 0)[:, None], self._boxes, boxes)
+        return People(keypoints, scores, people_boxes, self._scores.clip(0, 1))
+
+    def _places(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return boxes (N, 4), scores (N,) and pictures without detection (N,) of detected, then of followed people."""
+        look = self._pictures % self.settings.detect_every == 0
+        self._pictures += 1
+        undetected = self._undetected + 1
+        if not look:
+            return self._boxes, self._scores, undetected
+        boxes, scores = self.detector(image)
+        alone = undetected <= self.settings.carry_pictures
+        if len(boxes) and len(self._boxes):
+            alone &= box_iou(self._boxes, boxes).max(axis=1) <= self.settings.same_person_iou
+        boxes = np.concatenate([boxes, self._boxes[alone]])
+        scores = np.concatenate([scores, self._scores[alone]])
+        counts = np.concatenate([np.zeros(len(boxes) - alone.sum(), np.int64), undetected[alone]])
+        best = np.sort(np.argsort(-scores, kind="stable")[: self.settings.max_people])
+        return boxes[best], scores[best], counts[best]
+
+    def _real_people(self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Return the rows of people of whom the pose network is sure, each person once, the detected before others."""
+        sure = scores.mean(axis=1) >= self.settings.min_person_score
+        weights = np.sqrt(np.clip(scores[:, None] * scores[None], 0, 1))
+        alike = object_keypoint_similarity(keypoints, keypoints, weights, box_area(boxes))
+        kept: list[int] = []
+        for row in np.flatnonzero(sure):
+            if all(alike[other, row] < self.settings.duplicate_similarity for other in kept):
+                kept.append(int(row))
+        return np.array(kept, np.int64)
+
+
+def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> TopDown:
+    """Return the pose source that `names` stand for, its networks loaded, fetched and exported as need be.
+
+    Args:
+        names: detector and pose network joined by "+", such as "yolox_s+hrnet_w32"; see `falldet.pose.networks`.
+        settings: see `TopDownSettings`.
+        device: OpenVINO's name of a device, or torch's.
+
+    Raises:
+        FalldetError: a name is unknown, a checkpoint is not to be had, or OpenMMLab is missing and needed.
+    """
+    detector, plus, estimator = names.partition("+")
+    if not plus:
+        raise FalldetError(f"unknown pose source {names!r}; known are movenet and DETECTOR+POSE, as yolox_s+hrnet_w32")
+    networks = find_network(detector), find_network(estimator)
+    if settings.engine == "torch":
+        try:
+            from falldet.openmmlab.reference import TorchDetector, TorchPoseEstimator
+        except FalldetError:
+            raise FalldetError("topdown.engine = 'torch' needs OpenMMLab; run `make install`") from None
+        torch_device = "cpu" if device == "CPU" else device.lower()
+        return TopDown(
+            TorchDetector(networks[0].config, networks[0].checkpoint, torch_device),
+            TorchPoseEstimator(networks[1].config, networks[1].checkpoint, torch_device),
+            settings,
+        )
+    paths = [exported_network(network) for network in networks]
+    return TopDown(
+        YoloxDetector(paths[0], device, settings.precision, settings.threads),
+        CropPoseEstimator(paths[1], device, settings.precision, settings.threads),
+        settings,
+    )
+
+
+def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, ...]) -> np.ndarray:
+    """Return where to look for the people next: around their sure joints; where these are few, where they were."""
+    around = keypoint_boxes(keypoints, scores, SURE_JOINT)
+    centres, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
+    grown = np.concatenate([centres - halves, centres + halves], axis=1)
+    grown = grown.clip(0, np.tile(np.array(image_hw[1::-1], np.float32), 2))
+    enough = (scores > SURE_JOINT).sum(axis=1) >= FEWEST_JOINTS
+    enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1)
+    return np.where(enough[:, None], grown, boxes).astype(np.float32)
