@@ -82,8 +82,8 @@ def watch(
         show: Callable[[Seen], None] = _pass_over
         if options.video:
             writer = stack.enter_context(VideoWriter(options.out_dir / f"{stem}.mp4", info.fps))
-            canvas = _Canvas(writer, settings.events.alert_score, options.skeleton_only)
-            show = stack.enter_context(drained(canvas.show))
+            canvas = Canvas(settings.events.alert_score, options.skeleton_only)
+            show = stack.enter_context(drained(canvas.shown_by(writer)))
         bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
         given = stack.enter_context(closing(prefetched(read_frames(source))))
         ahead = 0 if is_stream(source) else AHEAD
@@ -184,21 +184,35 @@ class ScoreHistory:
         self._bins[key] = max(fall, self._bins.get(key, 0.0))
 
 
-class _Canvas:
-    """Draws what is known at each frame into a video; remembers only the latest score of the people in sight."""
+class Canvas:
+    """Draws what is known at each frame; remembers only the latest score of the people in sight.
 
-    def __init__(self, writer: VideoWriter, alert_score: float, skeleton_only: bool) -> None:
-        self._writer, self._alert_score, self._skeleton_only = writer, alert_score, skeleton_only
+    Args:
+        alert_score: marked on the score bars.
+        skeleton_only: draw on black, so that nobody can be recognised.
+    """
+
+    def __init__(self, alert_score: float, skeleton_only: bool = False) -> None:
+        self._alert_score, self._skeleton_only = alert_score, skeleton_only
         self._falls: dict[int, float] = {}
 
-    def show(self, seen: Seen) -> None:
+    def draw(self, seen: Seen) -> np.ndarray:
+        """Return the picture of `seen`, drawn on in place."""
         assert seen.frame is not None  # noqa: S101
         latest = {score.track_id: score.fall for score in seen.scores}
         here = {int(track_id) for track_id in seen.people.track_ids}
         self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
         image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
-        annotate(image, seen.people, self._falls, seen.current, self._alert_score)
-        self._writer.write(image, seen.frame.time_s)
+        return annotate(image, seen.people, self._falls, seen.current, self._alert_score)
+
+    def shown_by(self, writer: VideoWriter) -> Callable[[Seen], None]:
+        """Return a function that draws and writes."""
+
+        def show(seen: Seen) -> None:
+            assert seen.frame is not None  # noqa: S101
+            writer.write(self.draw(seen), seen.frame.time_s)
+
+        return show
 
 
 def _clock(time_s: float) -> str:

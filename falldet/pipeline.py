@@ -105,6 +105,7 @@ class Pipeline:
         pose_source: PoseSource | None = None,
         device: str = "CPU",
     ) -> None:
+        self.device = device
         self.recognise = recognise or _recogniser(settings, device)  # first: it is never a download
         self.pose_source = pose_source or make_pose_source(settings.pose, settings.movenet, settings.topdown, device)
         self.tracker = PoseTracker(settings.tracker)

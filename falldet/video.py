@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -76,7 +76,7 @@ def probe(source: str | Path) -> VideoInfo:
         return VideoInfo(fps, frames, duration_s)
 
 
-def read_frames(source: str | Path) -> Iterator[Frame]:
+def read_frames(source: str | Path) -> Generator[Frame, None, None]:
     """Yield the frames of a file, an RTSP or HTTP URL, or a webcam number, in the order they are shown.
 
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing
