@@ -31,7 +31,7 @@ STAGES = ("decode", "detect", "pose", "track", "recognise", "fuse", "draw", "enc
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """What one stage takes in milliseconds: over the frames in which it ran, and on average over all frames."""
+    """What one stage takes in milliseconds: a call, and on average a frame."""
 
     p50: float
     p95: float
@@ -63,42 +63,35 @@ class Timing:
 
 
 class Stopwatch:
-    """Sums up by stage what each frame takes."""
+    """Notes by stage what each call takes, without the time of other stages that it calls."""
 
     def __init__(self) -> None:
-        self._frames: list[dict[str, float]] = []
-
-    def next_frame(self) -> None:
-        """Start a frame."""
-        self._frames.append({})
+        self._calls: dict[str, list[float]] = {}
+        self._within = [0.0]  # time of the stages that each call in progress has called, the innermost last
 
     def timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `work`, its time counted for `stage`."""
+        """Return `work`, its time noted for `stage`."""
 
         def measured(*arguments: Any) -> Any:
+            self._within.append(0.0)
             started = time.perf_counter()
             try:
                 return work(*arguments)
             finally:
-                taken = self._frames[-1] if self._frames else {}
-                taken[stage] = taken.get(stage, 0.0) + 1000 * (time.perf_counter() - started)
+                taken = time.perf_counter() - started
+                self._calls.setdefault(stage, []).append(1000 * (taken - self._within.pop()))
+                self._within[-1] += taken
 
         return measured
 
-    def move(self, part: str, whole: str) -> None:
-        """Take the time of stage `part` out of that of `whole`, within which it ran."""
-        for taken in self._frames:
-            if part in taken:
-                taken[whole] -= taken[part]
-
-    def stages(self) -> dict[str, StageTime]:
-        """Return what each stage took, in the order of `STAGES`."""
+    def stages(self, frames: int) -> dict[str, StageTime]:
+        """Return what each stage took for so many frames, in the order of `STAGES`."""
         found = {}
         for stage in STAGES:
-            times = np.array([taken[stage] for taken in self._frames if stage in taken])
+            times = np.array(self._calls.get(stage, []))
             if len(times):
                 p50, p95 = np.percentile(times, (50, 95))
-                found[stage] = StageTime(float(p50), float(p95), float(times.sum() / len(self._frames)))
+                found[stage] = StageTime(float(p50), float(p95), float(times.sum() / max(frames, 1)))
         return found
 
 
@@ -147,27 +140,19 @@ def _stage_by_stage(
     stopwatch = Stopwatch()
     poses = _TimedPoses(pipeline.pose_source, stopwatch)
     chain = Pipeline(settings, stopwatch.timed("recognise", pipeline.recognise), poses)
-    for stage, owner, method in (
-        ("track", chain.tracker, "update"),
-        ("recognise", chain.windower, "push"),
-        ("fuse", chain, "decide"),
-    ):
-        vars(owner)[method] = stopwatch.timed(stage, getattr(owner, method))
-    with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer:
+    for stage, method in (("track", "score"), ("fuse", "decide")):
+        vars(chain)[method] = stopwatch.timed(stage, getattr(chain, method))
+    frames = 0
+    with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as given:
         canvas = Canvas(settings.events.alert_score)
         draw, encode = stopwatch.timed("draw", canvas.draw), stopwatch.timed("encode", writer.write)
-        with closing(read_frames(source)) as given:
-            fetch = stopwatch.timed("decode", lambda: next(given, None))
-            stopwatch.next_frame()
-            while (frame := fetch()) is not None:
-                seen = chain.look(frame)
+        for seen in chain.run(iter(stopwatch.timed("decode", lambda: next(given, None)), None)):
+            if seen.frame is not None:
+                frames += 1
                 if video:
-                    encode(draw(seen), frame.time_s)
-                stopwatch.next_frame()
+                    encode(draw(seen), seen.frame.time_s)
     poses.finish()
-    pipeline.pose_source.reset()
-    stopwatch.move("detect", "pose")
-    return stopwatch.stages(), poses.found / max(poses.looked, 1)
+    return stopwatch.stages(frames), poses.found / max(poses.looked, 1)
 
 
 def with_people(source: Path, count: int, pose_source: PoseSource, out: Path) -> None:

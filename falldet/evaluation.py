@@ -61,8 +61,9 @@ class Observed:
 def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> Observed:
     """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
     frames = []
-    for time_s, people in poses.frames():
-        if not pipeline.pace.is_due(time_s):
+    for (time_s, people), due in pipeline.pace.chosen(poses.frames(), lambda frame: frame[0]):
+        if not due:
+            pipeline.skip(time_s)
             continue
         tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
         postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from falldet.types import NO_TRACK, People
+
+Item = TypeVar("Item")
 
 JITTER = 0.25
 """Times may be early by this share of a part: a camera's clock is not exact, and files round their timestamps."""
@@ -44,3 +52,38 @@ class Pace:
         part = math.floor(time_s * self.settings.poses_per_s + JITTER)
         due, self._part = part > self._part, max(part, self._part)
         return due
+
+    def chosen(self, frames: Iterable[Item], time_s: Callable[[Item], float]) -> Iterator[tuple[Item, bool]]:
+        """Yield each frame and whether it is to be looked at, which the last one always is.
+
+        A frame that isn't is given when the next one comes.
+
+        Args:
+            frames: in order.
+            time_s: returns a frame's time.
+        """
+        passed_over: list[Item] = []
+        for frame in frames:
+            yield from ((earlier, False) for earlier in passed_over)
+            due = self.is_due(time_s(frame))
+            passed_over = [] if due else [frame]
+            if due:
+                yield frame, True
+        yield from ((frame, True) for frame in passed_over)
+
+
+def people_between(before: People, after: People, share: float) -> People:
+    """Return the people with a track id who are in both looks, at `share` of the way from `before` to `after`.
+
+    A joint that was missing in one of them is where the other saw it.
+    """
+    rows = {int(track_id): row for row, track_id in enumerate(before.track_ids) if track_id != NO_TRACK}
+    new = np.array([row for row, track_id in enumerate(after.track_ids) if int(track_id) in rows], np.int64)
+    old = np.array([rows[int(track_id)] for track_id in after.track_ids[new]], np.int64)
+    first, last = before[old], after[new]
+    weights = np.where(first.scores > 0, 1 - share, 0.0), np.where(last.scores > 0, share, 0.0)
+    total = np.maximum(weights[0] + weights[1], 1e-9)
+    keypoints = (first.keypoints * weights[0][..., None] + last.keypoints * weights[1][..., None]) / total[..., None]
+    scores = (first.scores * weights[0] + last.scores * weights[1]) / total
+    boxes = first.boxes * (1 - share) + last.boxes * share
+    return People(keypoints, scores, boxes, np.minimum(first.box_scores, last.box_scores), last.track_ids)

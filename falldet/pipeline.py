@@ -17,7 +17,7 @@ import numpy as np
 from falldet.errors import FalldetError
 from falldet.events import EventDecoder, EventSettings
 from falldet.fusion import Fuser, FusionSettings
-from falldet.pace import Pace, PaceSettings
+from falldet.pace import Pace, PaceSettings, people_between
 from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.sequence import PoseCache
 from falldet.pose.source import PoseSettings, make_pose_source, poses_name
@@ -117,7 +117,7 @@ class Pipeline:
         )
         self.decoder = EventDecoder(settings.events)
         self.pace = Pace(settings.pace)
-        self._people = People.none()
+        self._people, self._looked_s, self._skipped_s = People.none(), 0.0, list[float]()
 
     def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
         """Yield what is known after each frame, then once more, with frame None, what was still waiting at the end.
@@ -140,8 +140,7 @@ class Pipeline:
         """Yield each frame with what waits for its people (None if not due), up to `ahead` more being asked for."""
         waiting: deque[tuple[Frame, Callable[[], People] | None]] = deque()
         on_their_way = 0
-        for frame in frames:
-            due = self.pace.is_due(frame.time_s)
+        for frame, due in self.pace.chosen(frames, lambda frame: frame.time_s):
             waiting.append((frame, self._submit(frame.image) if due else None))
             on_their_way += due
             while waiting and (waiting[0][1] is None or on_their_way > ahead):
@@ -154,14 +153,9 @@ class Pipeline:
         submit = getattr(self.pose_source, "submit", None)
         return submit(image) if submit else partial(self.pose_source, image)
 
-    def look(self, frame: Frame) -> Seen:
-        """Take one frame and return what is known now."""
-        if not self.pace.is_due(frame.time_s):
-            return self.hold(frame)
-        return self._follow(frame, self.pose_source(frame.image))
-
     def hold(self, frame: Frame) -> Seen:
         """Take a frame that is not looked at: the people of the one before are where they were."""
+        self.skip(frame.time_s)
         record = self.recorder.push(frame.index, frame.time_s, self._people.track_ids, [])
         return Seen(frame, self._people, [], record, [], self.decoder.current)
 
@@ -172,13 +166,22 @@ class Pipeline:
     def follow(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> Seen:
         """Take the poses of one frame, without track ids, and return what is known now, without the frame."""
         people, window_scores = self.score(time_s, people, image_hw)
-        self._people = people
         return self.decide(index, time_s, people, image_hw, window_scores)
+
+    def skip(self, time_s: float) -> None:
+        """Pass over a frame: the people are put where they probably were, once they are seen again."""
+        self._skipped_s.append(time_s)
 
     def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
+        before, before_s = self._people, self._looked_s
         people = self.tracker.update(people, time_s)
-        windows = self.windower.push(time_s, people, image_hw)
+        windows = []
+        for between_s in self._skipped_s:
+            share = (between_s - before_s) / (time_s - before_s)
+            windows += self.windower.push(between_s, people_between(before, people, share), image_hw)
+        windows += self.windower.push(time_s, people, image_hw)
+        self._people, self._looked_s, self._skipped_s = people, time_s, []
         return people, self.recognise(windows) if windows else []
 
     def decide(
@@ -201,7 +204,7 @@ class Pipeline:
         self.pose_source.reset()
         self.tracker.reset()
         self.pace.reset()
-        self._people = People.none()
+        self._people, self._skipped_s = People.none(), []
         return self.recognise(windows) if windows else []
 
     def conclude(self, time_s: float, window_scores: list[WindowScore]) -> Seen:

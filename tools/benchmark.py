@@ -29,7 +29,7 @@ examples:
   python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
   python tools/benchmark.py video.mp4 --cameras 4 6 8       # 10 pictures a second each, all at once
 The stages are timed one after the other. Frames per second are of the whole demo, in which the stages overlap, after
-this first run has warmed everything up; the start is from the beginning of this program to the first frame's result.
+this first run has warmed everything up; the start is from the beginning of this program to the first frame's people.
 """
 
 
@@ -77,9 +77,9 @@ def main() -> int:
         settings = replace(settings, pose=PoseSettings(arguments.pose))
     pipeline = Pipeline(settings, device=arguments.device)
     with closing(read_frames(arguments.source)) as frames:
-        pipeline.look(next(frames))
+        pipeline.pose_source(next(frames).image)
     start_s = time.perf_counter() - STARTED
-    pipeline.finish(0.0)
+    pipeline.pose_source.reset()
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
         source = arguments.source
         if arguments.people is not None:
