@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from falldet.cli import stop_on_request
+from falldet.demo import DemoOptions, DemoResult, stem_of, watch
 from falldet.errors import FalldetError
 from falldet.pipeline import Pipeline, Settings
 from falldet.types import Frame
@@ -36,6 +38,37 @@ def shared_pipelines(settings: Settings, count: int, first: Pipeline) -> list[Pi
     shared = first.pose_source if hasattr(first.pose_source, "submit") else None
     others = [Pipeline(settings, first.recognise, shared, first.device) for _ in range(count - 1)]
     return [first, *others]
+
+
+def run_demos(
+    sources: Sequence[str | Path], first: Pipeline, settings: Settings, options: DemoOptions
+) -> list[DemoResult]:
+    """Run every source as `run_demo` does, all at once, into a folder each below `options.out_dir`.
+
+    A source that fails stops the others as Ctrl-C would: their results so far are written.
+
+    Raises:
+        FalldetError: two sources would write into the same folder, a source can't be read or a folder can't be written.
+    """
+    stems = [stem_of(source) for source in sources]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise FalldetError(f"several sources are called {stem} and would share a folder; run them one by one")
+    pipelines = shared_pipelines(settings, len(sources), first)
+    with stop_on_request() as stop:
+
+        def watch_one(number: int) -> DemoResult:
+            own = replace(options, out_dir=options.out_dir / stems[number])
+            try:
+                return watch(sources[number], pipelines[number], settings, own, stop)
+            except BaseException:
+                stop.set()
+                raise
+
+        results = list(side_by_side(watch_one, range(len(sources))))
+        if stop.is_set():
+            raise KeyboardInterrupt
+    return results
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
