@@ -88,8 +88,8 @@ def main() -> int:
     took_s = time.perf_counter() - started
     for source, result in zip(arguments.sources, results, strict=True):
         falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
-        count = f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}"
-        sys.stdout.write(f"{'' if single else f'{shown(source)}: '}{count}{': ' + falls if falls else ''}\n")
+        count = f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}{': ' + falls if falls else ''}"
+        sys.stdout.write(f"{count}; " if single else f"{shown(source)}: {count}\n")
     frames = sum(result.frames for result in results)
     sys.stdout.write(f"{frames} frames in {took_s:.1f} s ({frames / took_s:.0f} per second); results in {out_dir}\n")
     return cli.EXIT_OK
