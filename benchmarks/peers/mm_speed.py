@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmaction.apis import inference_skeleton
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
@@ -38,6 +39,7 @@ class MmChain:
     """The three networks, built once with random weights."""
 
     def __init__(self) -> None:
+        torch.set_flush_denormal(True)  # random weights make tiny numbers, which are slow; trained ones don't
         self._detector = _built("yolox_s_person.py", "mmdet")
         self._detector.bbox_head.test_cfg.score_thr = 0.99
         self._estimator = _built("hrnet_w32_coco.py", "mmpose")
