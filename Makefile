@@ -85,7 +85,7 @@ $(SAMPLE): $(wildcard falldet/scenes/*.py) | .venv/.core
 	@$(INSTALL) --no-deps -r requirements-openmmlab-nodeps.txt $(BRIEFLY)
 	@touch $@
 
-.venv/.dev: .venv/.core requirements-dev.txt
-	@echo "== installing pytest, pytest-xdist, hypothesis, ruff and mypy"
+.venv/.dev: .venv/.core requirements-dev.txt requirements-int8.txt
+	@echo "== installing pytest, pytest-xdist, hypothesis, ruff, mypy and nncf"
 	@$(INSTALL) -r requirements-dev.txt $(BRIEFLY)
 	@touch $@

@@ -38,6 +38,7 @@ setup(
     extras_require={
         # The first half only: pip has no way to say --no-deps in an extra. `make install` adds the second half.
         "openmmlab": requirements("openmmlab"),
+        "int8": requirements("int8"),
         "dev": requirements("dev"),
     },
 )

@@ -95,7 +95,11 @@ ROWS = {
     ),
     "image": Row(
         "image coordinates instead of person-centred ones",
-        (*_step(NORMALISE, "mode=image"), "val_dataloader.dataset.pipeline.2.mode=image"),
+        (
+            *_step(NORMALISE, "mode=image"),
+            "val_dataloader.dataset.pipeline.2.mode=image",
+            "test_dataloader.dataset.pipeline.2.mode=image",
+        ),
     ),
     "speeds": Row("with windows at 0.8, 1 and 1.25 times the speed", _window("speeds=[0.8,1.0,1.25]")),
     "long-windows": Row("with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",)),

@@ -12,11 +12,22 @@ def box_area(boxes: np.ndarray) -> np.ndarray:
 
 def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4), 0 where both are empty."""
-    top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])  # (N, M, 2)
-    bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
-    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    intersection = _intersection(boxes_a, boxes_b)
     union = box_area(boxes_a)[:, None] + box_area(boxes_b)[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def box_containment(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """Return the intersection over the smaller box (N, M) of boxes (N, 4) and (M, 4): 1 where one holds the other."""
+    intersection = _intersection(boxes_a, boxes_b)
+    smaller = np.minimum(box_area(boxes_a)[:, None], box_area(boxes_b)[None, :])
+    return np.divide(intersection, smaller, out=np.zeros_like(intersection), where=smaller > 0)
+
+
+def _intersection(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    top_left = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])  # (N, M, 2)
+    bottom_right = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
+    return np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
 
 
 def square_boxes(boxes: np.ndarray, scale: float = 1.25) -> np.ndarray:

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from falldet.geometry import box_area, box_iou, keypoint_boxes, object_keypoint_similarity, square_boxes
+from falldet.geometry import (
+    box_area,
+    box_containment,
+    box_iou,
+    keypoint_boxes,
+    object_keypoint_similarity,
+    square_boxes,
+)
 from falldet.skeleton import JOINT_COUNT, OKS_SIGMAS
 
 sides = st.floats(-2000, 4000, width=32, allow_subnormal=False)
@@ -115,3 +122,9 @@ def test_similarity_falls_with_the_distance(keypoints: np.ndarray, right: float,
 
     assert alike(0.0) + 1e-6 >= alike(0.5)
     assert alike(0.5) + 1e-4 >= alike(1.0)
+
+
+def test_containment_is_one_where_one_box_holds_the_other() -> None:
+    boxes = np.array([[0, 0, 10, 10], [2, 2, 4, 4], [8, 0, 18, 10], [30, 30, 30, 40]], np.float32)
+    expected = [[1, 1, 0.2, 0], [1, 1, 0, 0], [0.2, 0, 1, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(box_containment(boxes, boxes), expected, atol=1e-6)

@@ -218,7 +218,7 @@ def test_types_are_checked(values: dict, fits: bool) -> None:
         ({"fusion": {"delay_s": 9.0}}, r"fusion: delay_s = 9\.0 must lie between"),
         ({"events": {"keep_score": 0.99}}, "events: keep_score"),
         ({"windows": {"stride_s": 0}}, "windows: stride_s"),
-        ({"pose": {"input_size": 250}}, "multiple of 32"),
+        ({"movenet": {"input_size": 250}}, "multiple of 32"),
     ],
 )
 def test_wrong_groups_are_named(groups: dict, message: str) -> None:

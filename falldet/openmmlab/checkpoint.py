@@ -90,5 +90,5 @@ def _allowed() -> list[Any]:
         for function in ("_reconstruct", "scalar")
         for core in ("core", "_core")
     ]
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.uint8, np.bool_)]
     return [HistoryBuffer, np.ndarray, np.dtype, *kinds, *functions, (_history_getattr, "builtins.getattr")]

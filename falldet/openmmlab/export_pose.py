@@ -118,9 +118,9 @@ class _People(nn.Module):
         )
         centre = offsets[:, :2] * self.priors[:, 2:] + self.priors[:, :2]
         half = offsets[:, 2:].exp() * self.priors[:, 2:] / 2
-        likeliest = classes.max(dim=1).values
-        person = classes[:, self.person_class]
-        scores = person.sigmoid() * objectness[:, 0].sigmoid() * (person >= likeliest)
+        chances = classes.sigmoid()
+        person = chances[:, self.person_class]
+        scores = person * objectness[:, 0].sigmoid() * (person >= chances.max(dim=1).values)
         return torch.cat([centre - half, centre + half], dim=1), scores
 
 

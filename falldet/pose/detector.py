@@ -29,7 +29,7 @@ class YoloxDetector:
     """A YOLOX exported by tools/export.py.
 
     Args:
-        path: the ONNX file.
+        path: the .onnx file, or in int8 the .xml file.
         device: OpenVINO device name.
         precision: see `falldet.pose.networks.compile_network`.
         threads: processor threads; 0 lets OpenVINO choose.
@@ -44,11 +44,14 @@ class YoloxDetector:
         self._nms_iou = float(metadata["nms_iou"])
         self._request = compile_network(model, device, precision, threads).create_infer_request()
         self._input = np.full(tuple(model.input(0).shape), PAD_VALUE, np.uint8)  # (1, S, S, 3)
-        self._filled_hw = (0, 0)
+        self._filled_hw: tuple[int, ...] = (0, 0)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,), the surest first."""
-        scale_xy = self._fill(image)
+        if image.shape[:2] != self._filled_hw:
+            self._input[...] = PAD_VALUE
+            self._filled_hw = image.shape[:2]
+        scale_xy = letterbox(image, self._input[0])
         self._request.infer([self._input], share_inputs=True)
         boxes, scores = (tensor.data for tensor in self._request.output_tensors)
         likely = scores >= self._score_threshold
@@ -57,15 +60,12 @@ class YoloxDetector:
         kept = np.asarray(cv2.dnn.NMSBoxes(corners_and_sizes.tolist(), scores.tolist(), 0.0, self._nms_iou), np.int64)
         return boxes[kept].astype(np.float32), scores[kept].astype(np.float32)
 
-    def _fill(self, image: np.ndarray) -> np.ndarray:
-        """Scale the image into the input's top left corner and return the scales (2,) of x and y."""
-        height, width = image.shape[:2]
-        side = self._input.shape[1]
-        scale = min(side / height, side / width)
-        new_hw = (int(height * scale + 0.5), int(width * scale + 0.5))
-        if new_hw != self._filled_hw:
-            self._input[...] = PAD_VALUE
-            self._filled_hw = new_hw
-        corner = self._input[0, : new_hw[0], : new_hw[1]]
-        corner[...] = cv2.resize(image, new_hw[::-1], interpolation=cv2.INTER_LINEAR)
-        return np.array([new_hw[1] / width, new_hw[0] / height], np.float32)
+
+def letterbox(image: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """Scale an image into the top left corner of `square` (S, S, 3) uint8; return the scales (2,) of x and y."""
+    height, width = image.shape[:2]
+    scale = min(len(square) / height, len(square) / width)
+    new_hw = (int(height * scale + 0.5), int(width * scale + 0.5))
+    corner = square[: new_hw[0], : new_hw[1]]
+    corner[...] = cv2.resize(image, new_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.array([new_hw[1] / width, new_hw[0] / height], np.float32)

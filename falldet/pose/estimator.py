@@ -31,7 +31,7 @@ class CropPoseEstimator:
     """A top-down pose network exported by tools/export.py; all people of a picture go through it in one batch.
 
     Args:
-        path: the ONNX file.
+        path: the .onnx file, or in int8 the .xml file.
         device: OpenVINO device name.
         precision: see `falldet.pose.networks.compile_network`.
         threads: processor threads; 0 lets OpenVINO choose.

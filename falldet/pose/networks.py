@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,9 @@ CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 EXPORT_FORMAT = 1
 """Changed whenever tools/export.py writes something else from the same config and checkpoint."""
 
-Precision = Literal["f32", "fastest"]
+_INHERITS = re.compile(r"""^_base_ = ["'](mmdet|mmpose)::""", re.MULTILINE)
+
+Precision = Literal["f32", "fastest", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def exported_network(network: Network) -> Path:
     Raises:
         FalldetError: OpenMMLab is not installed, or config and checkpoint don't fit.
     """
-    path = cache_folder() / "exports" / f"{network.config.stem}-{EXPORT_FORMAT}-{network.digest()[:16]}.onnx"
+    path = _export_path(network, ".onnx")
     if not path.is_file():
         try:
             from falldet.openmmlab.export_pose import export_pose_network
@@ -82,8 +85,29 @@ def exported_network(network: Network) -> Path:
     return path
 
 
-def read_network(path: Path, kind: str) -> tuple[openvino.Model, dict[str, str]]:
-    """Return an exported network and its metadata; raises FalldetError where it is none of that kind."""
+def int8_path(network: Network) -> Path:
+    """Return where the network in int8 is kept, whether it is there or not."""
+    return _export_path(network, "-int8.xml")
+
+
+def int8_network(network: Network) -> Path:
+    """Return the network in int8 from the cache; raises FalldetError where nobody has quantised it yet."""
+    path = int8_path(network)
+    if not path.is_file():
+        raise FalldetError(
+            f"{network.config.name} has not been made int8 here; do it once with a video that shows people: "
+            f"python tools/export.py {network.config} --int8 video.mp4"
+        )
+    return path
+
+
+def read_network(path: Path, *kinds: str) -> tuple[openvino.Model, dict[str, str]]:
+    """Return an exported network and its metadata; raises FalldetError where it is of none of these kinds.
+
+    Args:
+        path: the .onnx file, or in int8 the .xml file.
+        kinds: "detector", "pose", or both.
+    """
     try:
         model = openvino_core().read_model(path)
     except RuntimeError:
@@ -93,8 +117,8 @@ def read_network(path: Path, kind: str) -> tuple[openvino.Model, dict[str, str]]
         place = ["framework", f"falldet.{key}"]
         if model.has_rt_info(place):
             metadata[key] = str(model.get_rt_info(place).astype(str))
-    if metadata.get("kind") != kind:
-        raise FalldetError(f"{path} is no {kind} written by tools/export.py; export it with that")
+    if metadata.get("kind") not in kinds:
+        raise FalldetError(f"{path} is no {' or '.join(kinds)} written by tools/export.py; export it with that")
     return model, metadata
 
 
@@ -104,7 +128,8 @@ def compile_network(model: openvino.Model, device: str, precision: Precision, th
     Args:
         model: what `read_network` gives.
         device: OpenVINO device name.
-        precision: "f32", or "fastest" for what the device is best at, such as bfloat16.
+        precision: "f32", or "fastest" for what the device is best at, such as bfloat16; "int8" runs the layers that
+            are float in an int8 network as "fastest" does.
         threads: processor threads; 0 lets OpenVINO choose.
     """
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "CACHE_DIR": str(cache_folder() / "compiled")}
@@ -119,9 +144,13 @@ def compile_network(model: openvino.Model, device: str, precision: Precision, th
         raise FalldetError(f"the network can't run on device {device!r}; OpenVINO has here: {known}") from None
 
 
+def _export_path(network: Network, ending: str) -> Path:
+    return cache_folder() / "exports" / f"{network.config.stem}-{EXPORT_FORMAT}-{network.digest()[:16]}{ending}"
+
+
 def _config_named(name: str) -> Path:
-    bases = {path: str(read_settings(path).get("_base_", "")) for path in sorted(CONFIGS.glob("*.py"))}
-    configs = {path.stem.rpartition("_")[0]: path for path, base in bases.items() if "::" in base}
+    inheriting = [path for path in sorted(CONFIGS.glob("*.py")) if _INHERITS.search(path.read_text(encoding="utf-8"))]
+    configs = {path.stem.rpartition("_")[0]: path for path in inheriting}
     if name not in configs:
         raise FalldetError(
             f"no network {name!r}; known here: {', '.join(configs)}, or give a path to a config: my_config.py"

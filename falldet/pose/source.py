@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from falldet.pose.movenet import MoveNet, MoveNetSettings
-from falldet.pose.networks import find_network
+from falldet.pose.networks import find_network, int8_network
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.types import People, PoseSource
 
@@ -40,7 +41,11 @@ def poses_name(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSet
     if pose.source == EMBEDDED:
         return repr(replace(movenet, threads=0))
     networks = [find_network(name) for name in pose.source.partition("+")[::2]]
-    return " ".join([repr(replace(topdown, threads=0)), *(network.digest() for network in networks)])
+    digests = [network.digest() for network in networks]
+    if topdown.precision == "int8":  # depends on the video it was made with, too
+        weights = [int8_network(network).with_suffix(".bin") for network in networks]
+        digests += [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
+    return " ".join([repr(replace(topdown, threads=0)), *digests])
 
 
 class NoPoseSource:

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.geometry import box_area, box_iou, keypoint_boxes, object_keypoint_similarity
+from falldet.geometry import box_area, box_containment, keypoint_boxes, object_keypoint_similarity
 from falldet.pose.detector import Detector, YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
-from falldet.pose.networks import Precision, exported_network, find_network
+from falldet.pose.networks import Precision, exported_network, find_network, int8_network
 from falldet.types import People
 
 SURE_JOINT = 0.3
@@ -34,9 +34,11 @@ class TopDownSettings:
 
     Attributes:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
-        precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at.
+        precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
+            that tools/export.py --int8 has made; benchmarks/int8.py says how far theirs are from f32.
         detect_every: pictures from one look of the detector to the next; between them people are followed.
-        same_person_iou: a followed box that overlaps a detected one more is the same person.
+        same_person_overlap: a followed box is a detected person's own where they share more than this part of the
+            smaller of both; in a fall the two differ much in shape.
         duplicate_similarity: two poses more alike than this are one person.
         carry_pictures: how many pictures a person is followed at most without being detected.
         min_person_score: people whose mean joint score is below it are dropped, and no longer followed.
@@ -48,18 +50,20 @@ class TopDownSettings:
     engine: Literal["openvino", "torch"] = "openvino"
     precision: Precision = "fastest"
     detect_every: int = 1
-    same_person_iou: float = 0.3
+    same_person_overlap: float = 0.5
     duplicate_similarity: float = 0.7
     carry_pictures: int = 300
-    min_person_score: float = 0.25
+    min_person_score: float = 0.1
     min_joint_score: float = 0.05
     max_people: int = 10
     threads: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a count is too low."""
+        """Raise ValueError where a count is too low or the engine has no such precision."""
         if self.detect_every < 1 or self.max_people < 1 or self.carry_pictures < 0:
             raise ValueError("detect_every and max_people must be at least 1, carry_pictures at least 0")
+        if self.precision == "int8" and self.engine != "openvino":
+            raise ValueError("precision = 'int8' needs engine = 'openvino'")
 
 
 class TopDown:
@@ -105,7 +109,7 @@ class TopDown:
         boxes, scores = self.detector(image)
         alone = undetected <= self.settings.carry_pictures
         if len(boxes) and len(self._boxes):
-            alone &= box_iou(self._boxes, boxes).max(axis=1) <= self.settings.same_person_iou
+            alone &= box_containment(self._boxes, boxes).max(axis=1) <= self.settings.same_person_overlap
         boxes = np.concatenate([boxes, self._boxes[alone]])
         scores = np.concatenate([scores, self._scores[alone]])
         counts = np.concatenate([np.zeros(len(boxes) - alone.sum(), np.int64), undetected[alone]])
@@ -133,7 +137,8 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
         device: OpenVINO's name of a device, or torch's.
 
     Raises:
-        FalldetError: a name is unknown, a checkpoint is not to be had, or OpenMMLab is missing and needed.
+        FalldetError: a name is unknown, a checkpoint is not to be had, OpenMMLab is missing and needed, or a network
+            has not been made int8.
     """
     detector, plus, estimator = names.partition("+")
     if not plus:
@@ -150,7 +155,8 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
             TorchPoseEstimator(networks[1].config, networks[1].checkpoint, torch_device),
             settings,
         )
-    paths = [exported_network(network) for network in networks]
+    find_file = int8_network if settings.precision == "int8" else exported_network
+    paths = [find_file(network) for network in networks]
     return TopDown(
         YoloxDetector(paths[0], device, settings.precision, settings.threads),
         CropPoseEstimator(paths[1], device, settings.precision, settings.threads),
@@ -159,11 +165,15 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
 
 
 def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, ...]) -> np.ndarray:
-    """Return where to look for the people next: around their sure joints; where these are few, where they were."""
+    """Return where to look for the people next: around their sure joints, or where they were.
+
+    The latter where few joints are sure, or the box would suddenly be less than half or more than twice as large.
+    """
     around = keypoint_boxes(keypoints, scores, SURE_JOINT)
     centres, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
     grown = np.concatenate([centres - halves, centres + halves], axis=1)
     grown = grown.clip(0, np.tile(np.array(image_hw[1::-1], np.float32), 2))
     enough = (scores > SURE_JOINT).sum(axis=1) >= FEWEST_JOINTS
-    enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1)
+    growth = (grown[:, 2:] - grown[:, :2]).max(axis=1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1)
+    enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1) & (growth > 0.5) & (growth < 2)
     return np.where(enough[:, None], grown, boxes).astype(np.float32)
