@@ -15,6 +15,7 @@ VIDEO ?=
 
 RUN := .venv/bin/python
 SAMPLE := work_dirs/sample.mp4
+PACED := --cfg-options pace.poses_per_s=15 tracker.birth_frames=2
 PIP := $(RUN) -m pip --disable-pip-version-check
 # pip's log without what is neither a download nor an error.
 BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
@@ -22,7 +23,7 @@ BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obt
 	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
 INSTALL := $(PIP) install --progress-bar off $(PIP_OPTIONS)
 
-.PHONY: help demo install test lint experiments clean
+.PHONY: help demo install test lint experiments performance clean
 
 help:  ## Show this list
 	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -45,6 +46,15 @@ lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 
 experiments:  ## List the command that makes each row of the tables of figures
 	@$(RUN) benchmarks/experiments.py
+
+performance: .venv/.core  ## Make the tables of docs/performance.md, for VIDEO; nothing else should be running
+	@test -n "$(VIDEO)" || { echo "name a video of people: make performance VIDEO=clip.mp4" >&2; exit 2; }
+	@mkdir -p work_dirs/performance
+	@for options in "" "--no-video --cameras 1 2 4 6 8" "--people 3" "$(PACED)" "--no-video --cameras 6 8 $(PACED)"; do \
+		echo "== tools/benchmark.py $(VIDEO) $$options"; $(RUN) tools/benchmark.py "$(VIDEO)" $$options; \
+	done | tee work_dirs/performance/stages.md
+	@echo "== benchmarks/limits.py"; $(RUN) benchmarks/limits.py | tee work_dirs/performance/limits.md
+	@echo "== benchmarks/speed_peers.py"; $(RUN) benchmarks/speed_peers.py "$(VIDEO)" | tee work_dirs/performance/peers.md
 
 clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and other results stay
 	rm -rf .venv falldet.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis $(SAMPLE)

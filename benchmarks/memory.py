@@ -1,6 +1,6 @@
 """Peak memory of the demo on a one-minute and a ten-minute video: it must not grow with the length.
 
-    python benchmarks/memory.py [--checkpoint X.onnx]
+    python benchmarks/memory.py [--minutes 1 60] [--checkpoint X.onnx]
 
 The videos are the drawn sample, repeated. Each demo runs in a process of its own; its peak is what the operating system
 says of the finished process (ru_maxrss).

@@ -32,6 +32,11 @@ topdown = dict(
     threads=0,
 )
 
+# falldet.pace.PaceSettings
+pace = dict(
+    poses_per_s=0.0,
+)
+
 # falldet.tracking.TrackerSettings
 tracker = dict(
     matching="pose",

@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import json
 import math
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -19,8 +21,8 @@ from falldet.cli import stop_on_request
 from falldet.draw import annotate
 from falldet.errors import FalldetError
 from falldet.files import finished_file
-from falldet.pipeline import Pipeline, Seen, Settings
-from falldet.plots import timeline_plot
+from falldet.overlap import drained, prefetched
+from falldet.pipeline import AHEAD, Pipeline, Seen, Settings
 from falldet.types import Event, PersonScore
 from falldet.video import VideoWriter, is_stream, probe, read_frames
 
@@ -53,50 +55,88 @@ class DemoResult:
 def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options: DemoOptions) -> DemoResult:
     """Run `source` through `pipeline` and write the results into `options.out_dir`.
 
-    Ctrl-C ends the run as if the source had ended there, writes the results so far, and is raised again.
+    Decoding, looking and drawing overlap. Ctrl-C ends the run as if the source had ended there, writes the results so
+    far, and is raised again.
 
     Raises:
         FalldetError: the source can't be read or the folder can't be written; nothing is left behind then.
     """
+    with stop_on_request() as stop:
+        result = watch(source, pipeline, settings, options, stop)
+        if stop.is_set():
+            raise KeyboardInterrupt
+    return result
+
+
+def watch(
+    source: str | Path, pipeline: Pipeline, settings: Settings, options: DemoOptions, stop: threading.Event
+) -> DemoResult:
+    """Do as `run_demo`, in any thread, until the source ends or `stop` is set."""
     info = probe(source)
     stem = stem_of(source)
     if options.video and (options.out_dir / f"{stem}.mp4").resolve() == Path(source).resolve():
         raise FalldetError(f"the annotated video would replace {source}; choose another --out-dir")
-    events: dict[tuple[int, float], Event] = {}
-    history = ScoreHistory()
-    paths = {name: options.out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")}
     frames, last_s = 0, 0.0
     with ExitStack() as stack:
-        rows = csv.writer(stack.enter_context(finished_file(paths["scores.csv"])))
-        rows.writerow(("frame", "time_s", "track_id", "fall"))
-        event_file = stack.enter_context(finished_file(paths["events.jsonl"]))
-        writer = None
+        records = _Records(options.out_dir, stack)
+        show: Callable[[Seen], None] = _pass_over
         if options.video:
-            paths["video"] = options.out_dir / f"{stem}.mp4"
-            writer = stack.enter_context(VideoWriter(paths["video"], info.fps))
-        canvas = _Canvas(settings.events.alert_score, options.skeleton_only)
+            writer = stack.enter_context(VideoWriter(options.out_dir / f"{stem}.mp4", info.fps))
+            canvas = Canvas(settings.events.alert_score, options.skeleton_only)
+            show = stack.enter_context(drained(canvas.shown_by(writer)))
         bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
-        stop = stack.enter_context(stop_on_request())
-        for seen in pipeline.run(takewhile(lambda _: not stop.is_set(), read_frames(source))):
-            for score in seen.record:
-                rows.writerow((score.frame_index, f"{score.time_s:.3f}", score.track_id, f"{score.fall:.4f}"))
-                history.add(score)
-            for event in seen.events:
-                if (event.track_id, event.alert_s) not in events:
-                    bar.write(f"  FALL at {_clock(event.alert_s)}, person #{event.track_id}, score {event.score:.2f}")
-                events[event.track_id, event.alert_s] = event
-            events |= {(event.track_id, event.alert_s): event for event in seen.current.values()}  # how long they lie
+        given = stack.enter_context(closing(prefetched(read_frames(source))))
+        ahead = 0 if is_stream(source) else AHEAD
+        for seen in pipeline.run(takewhile(lambda _: not stop.is_set(), given), ahead):
+            for event in records.add(seen):
+                bar.write(f"  FALL at {_clock(event.alert_s)}, person #{event.track_id}, score {event.score:.2f}")
             if seen.frame is not None:
                 frames, last_s = seen.frame.index + 1, seen.frame.time_s
-                if writer is not None:
-                    writer.write(canvas.draw(seen), last_s)
+                show(seen)
                 bar.update()
-        falls = sorted(events.values(), key=lambda event: event.alert_s)
-        event_file.writelines(json.dumps(as_record(event)) + "\n" for event in falls)
-    timeline_plot(paths["timeline.png"], history.curves(), falls, settings.events.alert_score, last_s)
-    if stop.is_set():
-        raise KeyboardInterrupt
-    return DemoResult(falls, frames, last_s, list(paths.values()))
+        falls = records.finish()
+    records.draw_timeline(settings.events.alert_score, last_s)
+    videos = [options.out_dir / f"{stem}.mp4"] if options.video else []
+    return DemoResult(falls, frames, last_s, [*records.files, *videos])
+
+
+def _pass_over(seen: Seen) -> None:
+    """Show nothing."""
+
+
+class _Records:
+    """Writes scores.csv, events.jsonl and timeline.png; the files appear when `stack` is left without an error."""
+
+    def __init__(self, out_dir: Path, stack: ExitStack) -> None:
+        self.files = [out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")]
+        self._rows = csv.writer(stack.enter_context(finished_file(self.files[0])))
+        self._rows.writerow(("frame", "time_s", "track_id", "fall"))
+        self._event_file = stack.enter_context(finished_file(self.files[1]))
+        self._events: dict[tuple[int, float], Event] = {}
+        self._history = ScoreHistory()
+
+    def add(self, seen: Seen) -> list[Event]:
+        """Take what is known after a frame, and return the events that are new."""
+        for score in seen.record:
+            self._rows.writerow((score.frame_index, f"{score.time_s:.3f}", score.track_id, f"{score.fall:.4f}"))
+            self._history.add(score)
+        new = [event for event in seen.events if (event.track_id, event.alert_s) not in self._events]
+        known_now = (*seen.events, *seen.current.values())  # those that are on say how long the person has lain
+        self._events |= {(event.track_id, event.alert_s): event for event in known_now}
+        return new
+
+    def finish(self) -> list[Event]:
+        """Write the events and return them, each as it was last, by alert time."""
+        falls = sorted(self._events.values(), key=lambda event: event.alert_s)
+        self._event_file.writelines(json.dumps(as_record(event)) + "\n" for event in falls)
+        return falls
+
+    def draw_timeline(self, alert_score: float, duration_s: float) -> None:
+        """Write the picture of scores and events."""
+        from falldet.plots import timeline_plot  # matplotlib takes most of a second to load
+
+        falls = sorted(self._events.values(), key=lambda event: event.alert_s)
+        timeline_plot(self.files[2], self._history.curves(), falls, alert_score, duration_s)
 
 
 def stem_of(source: str | Path) -> str:
@@ -145,20 +185,35 @@ class ScoreHistory:
         self._bins[key] = max(fall, self._bins.get(key, 0.0))
 
 
-class _Canvas:
-    """Draws what is known at each frame; remembers only the latest score of the people in sight."""
+class Canvas:
+    """Draws what is known at each frame; remembers only the latest score of the people in sight.
 
-    def __init__(self, alert_score: float, skeleton_only: bool) -> None:
+    Args:
+        alert_score: marked on the score bars.
+        skeleton_only: draw on black, so that nobody can be recognised.
+    """
+
+    def __init__(self, alert_score: float, skeleton_only: bool = False) -> None:
         self._alert_score, self._skeleton_only = alert_score, skeleton_only
         self._falls: dict[int, float] = {}
 
     def draw(self, seen: Seen) -> np.ndarray:
+        """Return the picture of `seen`, drawn on in place."""
         assert seen.frame is not None  # noqa: S101
         latest = {score.track_id: score.fall for score in seen.scores}
         here = {int(track_id) for track_id in seen.people.track_ids}
         self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
         image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
         return annotate(image, seen.people, self._falls, seen.current, self._alert_score)
+
+    def shown_by(self, writer: VideoWriter) -> Callable[[Seen], None]:
+        """Return a function that draws and writes."""
+
+        def show(seen: Seen) -> None:
+            assert seen.frame is not None  # noqa: S101
+            writer.write(self.draw(seen), seen.frame.time_s)
+
+        return show
 
 
 def _clock(time_s: float) -> str:

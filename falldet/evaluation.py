@@ -49,7 +49,7 @@ class Observed:
 
     @property
     def duration_s(self) -> float:
-        """Time of the last frame."""
+        """Time of the last frame that was looked at."""
         return self.frames[-1].time_s
 
     @property
@@ -59,9 +59,12 @@ class Observed:
 
 
 def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> Observed:
-    """Run the first half of the chain over the poses of a clip."""
+    """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
     frames = []
-    for time_s, people in poses.frames():
+    for (time_s, people), due in pipeline.pace.chosen(poses.frames(), lambda frame: frame[0]):
+        if not due:
+            pipeline.skip(time_s)
+            continue
         tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
         postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
         frames.append(ObservedFrame(time_s, tracked, postures, window_scores))

@@ -1,8 +1,9 @@
-"""Files that appear only when they are complete."""
+"""Files that appear only when they are complete, and the digest that tells one file from another."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -41,3 +42,9 @@ def finished_file(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
         raise FalldetError(f"can't write {path}: {error.strerror}; make room or choose another place") from None
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file's contents in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -61,7 +61,7 @@ def _figures(report: dict[str, Any]) -> list[str]:
     rows += [
         (f"videos: {name}", _number(report["videos_level"][name]), "", "") for name in ("sensitivity", "specificity")
     ]
-    return _table(("figure", "value", "over subjects", "over videos"), rows)
+    return table(("figure", "value", "over subjects", "over videos"), rows)
 
 
 def _curve(report: dict[str, Any]) -> list[str]:
@@ -74,7 +74,7 @@ def _curve(report: dict[str, Any]) -> list[str]:
         )
         for row in report["curve"]
     ]
-    lines = _table(("alert score", "recall", "precision", "F1", "false alarms", "median delay"), rows)
+    lines = table(("alert score", "recall", "precision", "F1", "false alarms", "median delay"), rows)
     plateau = report["f1_plateau"]
     if plateau:
         reach = f"for alert scores from {plateau['from']:g} to {plateau['to']:g}"
@@ -119,10 +119,11 @@ def _listed(header: Sequence[str], rows: Sequence[Sequence[str]], counts: dict[s
     if not rows:
         return ["none"]
     kinds = ", ".join(f"{kind} {count}" for kind, count in counts.items() if count)
-    return [f"{len(rows)} in all: {kinds}.", "", *_table(header, rows)]
+    return [f"{len(rows)} in all: {kinds}.", "", *table(header, rows)]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
     cells = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
 

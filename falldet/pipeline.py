@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import typing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from falldet.errors import FalldetError
 from falldet.events import EventDecoder, EventSettings
 from falldet.fusion import Fuser, FusionSettings
-from falldet.pose.movenet import MoveNetSettings
+from falldet.pace import Pace, PaceSettings, people_between
+from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.sequence import PoseCache
 from falldet.pose.source import PoseSettings, make_pose_source, poses_name
 from falldet.pose.topdown import TopDownSettings
@@ -24,6 +30,9 @@ from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window,
 from falldet.windows import Windower, WindowSettings
 
 logger = logging.getLogger(__name__)
+
+AHEAD = STREAMS
+"""How many images of a file are asked for ahead, so that the pose source is never without work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class Settings:
     recogniser: RecogniserSettings = field(default_factory=RecogniserSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     events: EventSettings = field(default_factory=EventSettings)
+    pace: PaceSettings = field(default_factory=PaceSettings)
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, Any]) -> Settings:
@@ -95,6 +105,7 @@ class Pipeline:
         pose_source: PoseSource | None = None,
         device: str = "CPU",
     ) -> None:
+        self.device = device
         self.recognise = recognise or _recogniser(settings, device)  # first: it is never a download
         self.pose_source = pose_source or make_pose_source(settings.pose, settings.movenet, settings.topdown, device)
         self.tracker = PoseTracker(settings.tracker)
@@ -105,30 +116,72 @@ class Pipeline:
             replace(settings.fusion, delay_s=whole_s, patience_s=max(whole_s, settings.fusion.patience_s))
         )
         self.decoder = EventDecoder(settings.events)
+        self.pace = Pace(settings.pace)
+        self._people, self._looked_s, self._skipped_s = People.none(), 0.0, list[float]()
 
-    def run(self, frames: Iterable[Frame]) -> Iterator[Seen]:
-        """Yield what is known after each frame, then once more, with frame None, what was still waiting at the end."""
+    def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
+        """Yield what is known after each frame, then once more, with frame None, what was still waiting at the end.
+
+        Args:
+            frames: in order.
+            ahead: images that may be on their way through the pose source while earlier ones are followed. The results
+                are the same; 0 gives each frame's at once, more is quicker.
+        """
         last_s = 0.0
-        for frame in frames:
-            yield self.look(frame)
-            last_s = frame.time_s
+        for frame, answer in self._asked(frames, ahead):
+            if answer is None:
+                yield self.hold(frame)
+            else:
+                yield self._follow(frame, answer())
+                last_s = frame.time_s
         yield self.finish(last_s)
 
-    def look(self, frame: Frame) -> Seen:
-        """Take one frame and return what is known now."""
+    def _asked(self, frames: Iterable[Frame], ahead: int) -> Iterator[tuple[Frame, Callable[[], People] | None]]:
+        """Yield each frame with what waits for its people (None if not due), up to `ahead` more being asked for."""
+        waiting: deque[tuple[Frame, Callable[[], People] | None]] = deque()
+        on_their_way = 0
+        for frame, due in self.pace.chosen(frames, lambda frame: frame.time_s):
+            waiting.append((frame, self._submit(frame.image) if due else None))
+            on_their_way += due
+            while waiting and (waiting[0][1] is None or on_their_way > ahead):
+                on_their_way -= waiting[0][1] is not None
+                yield waiting.popleft()
+        yield from waiting
+
+    def _submit(self, image: np.ndarray) -> Callable[[], People]:
+        """Start on an image where the pose source can, else look at it when it is waited for."""
+        submit = getattr(self.pose_source, "submit", None)
+        return submit(image) if submit else partial(self.pose_source, image)
+
+    def hold(self, frame: Frame) -> Seen:
+        """Take a frame that is not looked at: the people of the one before are where they were."""
+        self.skip(frame.time_s)
+        record = self.recorder.push(frame.index, frame.time_s, self._people.track_ids, [])
+        return Seen(frame, self._people, [], record, [], self.decoder.current)
+
+    def _follow(self, frame: Frame, people: People) -> Seen:
         height, width = frame.image.shape[:2]
-        seen = self.follow(frame.index, frame.time_s, self.pose_source(frame.image), (height, width))
-        return replace(seen, frame=frame)
+        return replace(self.follow(frame.index, frame.time_s, people, (height, width)), frame=frame)
 
     def follow(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> Seen:
         """Take the poses of one frame, without track ids, and return what is known now, without the frame."""
         people, window_scores = self.score(time_s, people, image_hw)
         return self.decide(index, time_s, people, image_hw, window_scores)
 
+    def skip(self, time_s: float) -> None:
+        """Pass over a frame: the people are put where they probably were, once they are seen again."""
+        self._skipped_s.append(time_s)
+
     def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
+        before, before_s = self._people, self._looked_s
         people = self.tracker.update(people, time_s)
-        windows = self.windower.push(time_s, people, image_hw)
+        windows = []
+        for between_s in self._skipped_s:
+            share = (between_s - before_s) / (time_s - before_s)
+            windows += self.windower.push(between_s, people_between(before, people, share), image_hw)
+        windows += self.windower.push(time_s, people, image_hw)
+        self._people, self._looked_s, self._skipped_s = people, time_s, []
         return people, self.recognise(windows) if windows else []
 
     def decide(
@@ -150,11 +203,14 @@ class Pipeline:
         windows = self.windower.flush()
         self.pose_source.reset()
         self.tracker.reset()
+        self.pace.reset()
+        self._people, self._skipped_s = People.none(), []
         return self.recognise(windows) if windows else []
 
     def conclude(self, time_s: float, window_scores: list[WindowScore]) -> Seen:
         """Second half of the end: settle all scores and decide all events."""
-        scores, record = self.fuser.flush(window_scores), self.recorder.flush(window_scores)
+        to_the_end = [replace(score, stop_s=math.inf) for score in window_scores]  # over frames not looked at
+        scores, record = self.fuser.flush(window_scores), self.recorder.flush(to_the_end)
         current = self.decoder.current
         events = self.decoder.flush(scores, time_s)
         return Seen(None, People.none(), scores, record, events, current)

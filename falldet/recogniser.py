@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ import openvino
 
 from falldet.checkpoints import cache_folder, find_checkpoint
 from falldet.errors import FalldetError
-from falldet.runtime import openvino_core
+from falldet.files import file_digest
+from falldet.runtime import compile_model, openvino_core
 from falldet.types import Window, WindowScore
 from falldet.windows import WINDOW_FRAMES, resample
 
@@ -127,6 +128,7 @@ class Recogniser:
 
     def __init__(self, settings: RecogniserSettings | None = None, device: str = "CPU") -> None:
         self.settings = settings or RecogniserSettings()
+        self._lock = threading.Lock()  # several cameras share it
         path = _as_onnx(find_checkpoint(self.settings.checkpoint))
         core = openvino_core()
         try:
@@ -138,7 +140,8 @@ class Recogniser:
         if self.settings.threads:
             config["INFERENCE_NUM_THREADS"] = self.settings.threads
         try:
-            self._request = core.compile_model(model, device, config).create_infer_request()
+            compiled = compile_model(lambda: model, file_digest(path), device, config, cache_folder() / "compiled")
+            self._request = compiled.create_infer_request()
         except RuntimeError:
             known = ", ".join(core.available_devices)
             raise FalldetError(f"{path} can't run on device {device!r}; OpenVINO has here: {known}") from None
@@ -155,8 +158,9 @@ class Recogniser:
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         """Return the fall probabilities (N,) of a prepared batch (N, 1, T, V, 3)."""
-        self._request.infer([batch])
-        return self._request.get_output_tensor().data.copy()
+        with self._lock:
+            self._request.infer([batch])
+            return self._request.get_output_tensor().data.copy()
 
 
 def make_recogniser(settings: RecogniserSettings, device: str = "CPU") -> WindowRecogniser:
@@ -177,9 +181,7 @@ def _as_onnx(path: Path) -> Path:
     """Return `path`, or for a .pth in a training run's work dir its export in the cache, made where it is missing."""
     if path.suffix != ".pth":
         return path
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    exported = cache_folder() / "exports" / f"{path.stem}-{digest[:16]}.onnx"
+    exported = cache_folder() / "exports" / f"{path.stem}-{file_digest(path)[:16]}.onnx"
     if not exported.is_file():
         try:
             from falldet.openmmlab.export import config_beside, export_recogniser

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +33,10 @@ OUTPUT_TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 25.0
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
+PRESET = "superfast"
+"""x264's: half the processor time of "veryfast" at about 1.7 times the bytes."""
+
+SMALL_PICTURE = 1280 * 720
 MISSING_SHARE = 0.05
 """A file with this share of its frames and of its length missing is reported as broken off."""
 
@@ -72,7 +76,7 @@ def probe(source: str | Path) -> VideoInfo:
         return VideoInfo(fps, frames, duration_s)
 
 
-def read_frames(source: str | Path) -> Iterator[Frame]:
+def read_frames(source: str | Path) -> Generator[Frame, None, None]:
     """Yield the frames of a file, an RTSP or HTTP URL, or a webcam number, in the order they are shown.
 
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing
@@ -84,6 +88,7 @@ def read_frames(source: str | Path) -> Iterator[Frame]:
     """
     with _open(source) as container:
         stream = container.streams.video[0]
+        stream.codec_context.thread_count = _threads(stream.width, stream.height)
         stream.thread_type = "AUTO"
         period_s = 1.0 / _frame_rate(stream)
         index, first_s, last_s = 0, None, -period_s
@@ -141,7 +146,7 @@ class VideoWriter:
         assert self._container is not None  # noqa: S101
         if image.shape[:2] != (self._stream.height, self._stream.width):
             image = cv2.resize(image, (self._stream.width, self._stream.height))
-        picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+        picture = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p", threads=1)
         self._last_pts = max(round(time_s / OUTPUT_TIME_BASE), self._last_pts + 1)
         picture.pts = self._last_pts
         picture.time_base = OUTPUT_TIME_BASE
@@ -175,7 +180,8 @@ class VideoWriter:
         stream = self._container.add_stream("libx264", rate=self._rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = OUTPUT_TIME_BASE
-        stream.options = {"preset": "veryfast", "crf": str(self._crf)}
+        stream.codec_context.thread_count = _threads(width, height)
+        stream.options = {"preset": PRESET, "crf": str(self._crf)}
         self._stream = stream
 
 
@@ -231,8 +237,14 @@ def _frame_rate(stream: av.VideoStream) -> float:
     return DEFAULT_FPS
 
 
+def _threads(width: int, height: int) -> int:
+    """Return how many threads code such pictures: 0 leaves it to the codec, which wastes some on small ones."""
+    return 1 if width * height <= SMALL_PICTURE else 0
+
+
 def _upright(picture: av.VideoFrame) -> np.ndarray:
-    image = picture.to_ndarray(format="bgr24")
+    # One thread: for a picture of ordinary size, waking others takes longer than the conversion.
+    image = picture.reformat(format="bgr24", threads=1).to_ndarray()
     turn = _TURNS.get(round(picture.rotation) % 360)
     return image if turn is None else cv2.rotate(image, turn)
 

@@ -17,9 +17,10 @@ PACKAGE = ROOT / "falldet"
 LEVELS = {
     0: "errors types skeleton geometry settings cli files posture restricted_pickle partial_files downloads "
     "runtime zones",
-    1: "video annotations manifest fallvision model_zoo checkpoints scenes draw plots pose",
-    2: "tracking windows fusion events recogniser",
-    3: "pipeline extract matching figures evaluation diagnosis hard_negatives workers report markdown demo openmmlab",
+    1: "video annotations manifest fallvision model_zoo checkpoints scenes draw plots pose overlap",
+    2: "pace tracking windows fusion events recogniser",
+    3: "pipeline extract matching figures evaluation diagnosis hard_negatives workers report markdown demo openmmlab "
+    "cameras benchmark",
     4: "live",
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names.split()}

@@ -22,6 +22,7 @@ examples:
   python tools/demo.py video.mp4 --no-video --cfg-options events.alert_score=0.7
   python tools/demo.py video.mp4 --pose yolox_s+hrnet_w32 --cfg-options topdown.detect_every=5
   python tools/demo.py rtsp://127.0.0.1:8554/camera --skeleton-only
+  python tools/demo.py hall.mp4 stairs.mp4 rtsp://127.0.0.1:8554/kitchen    # all at once, with one set of models
 """
 
 
@@ -31,13 +32,20 @@ def parse_arguments() -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", help="a video file, an rtsp:// or http:// address, or a webcam's number")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="source",
+        help="a video file, an rtsp:// or http:// address, or a webcam's number; several are watched at once",
+    )
     parser.add_argument("--config", default=CONFIG, help="settings of the live chain (default: configs/demo.py)")
     parser.add_argument(
         "--checkpoint", help="recogniser, .onnx or a .pth fresh from training (default: the shipped one)"
     )
     parser.add_argument(
-        "--out-dir", type=Path, help="folder for the results (default: work_dirs/demo/<name of the video>)"
+        "--out-dir",
+        type=Path,
+        help="folder for the results, of several sources one in it for each (default: work_dirs/demo/<name>)",
     )
     parser.add_argument("--no-video", action="store_true", help="don't write the annotated video")
     parser.add_argument(
@@ -53,9 +61,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.video import probe
+    from falldet.video import probe, shown
 
-    probe(arguments.source)  # before the slow imports: a wrong path is told at once
+    for source in arguments.sources:
+        probe(source)  # before the slow imports: a wrong path is told at once
+    from falldet.cameras import run_demos
     from falldet.demo import DemoOptions, run_demo, stem_of
     from falldet.pipeline import Pipeline, Settings
     from falldet.pose.source import PoseSettings
@@ -66,17 +76,22 @@ def main() -> int:
         settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
     if arguments.pose:
         settings = replace(settings, pose=PoseSettings(arguments.pose))
-    out_dir = arguments.out_dir or Path("work_dirs/demo") / stem_of(arguments.source)
+    single = len(arguments.sources) == 1
+    out_dir = arguments.out_dir or Path("work_dirs/demo") / (stem_of(arguments.sources[0]) if single else "")
     options = DemoOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
     pipeline = Pipeline(settings, device=arguments.device)
     started = time.perf_counter()
-    result = run_demo(arguments.source, pipeline, settings, options)
+    if single:
+        results = [run_demo(arguments.sources[0], pipeline, settings, options)]
+    else:
+        results = run_demos(arguments.sources, pipeline, settings, options)
     took_s = time.perf_counter() - started
-    falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
-    sys.stdout.write(
-        f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}{': ' + falls if falls else ''}; "
-        f"{result.frames} frames in {took_s:.1f} s ({result.frames / took_s:.0f} per second); results in {out_dir}\n"
-    )
+    for source, result in zip(arguments.sources, results, strict=True):
+        falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
+        count = f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}{': ' + falls if falls else ''}"
+        sys.stdout.write(f"{count}; " if single else f"{shown(source)}: {count}\n")
+    frames = sum(result.frames for result in results)
+    sys.stdout.write(f"{frames} frames in {took_s:.1f} s ({frames / took_s:.0f} per second); results in {out_dir}\n")
     return cli.EXIT_OK
 
 

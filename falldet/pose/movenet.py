@@ -8,6 +8,9 @@ Source: https://www.tensorflow.org/hub/tutorials/movenet and the model card of M
 from __future__ import annotations
 
 import math
+import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +18,17 @@ import cv2
 import numpy as np
 import openvino
 
-from falldet.checkpoints import find_checkpoint
+from falldet.checkpoints import cache_folder, find_checkpoint
 from falldet.errors import FalldetError
-from falldet.runtime import openvino_core
+from falldet.files import file_digest
+from falldet.runtime import compile_model, openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
 STRIDE = 32
+
+STREAMS = 2
+"""Images that the model works on at the same time. Two make best use of two cores; a live stream never needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +58,19 @@ class MoveNetSettings:
             raise ValueError("min_person_score and min_joint_score must lie in [0, 1]")
 
 
+@dataclass(slots=True)
+class _Request:
+    """One place for an image on its way through the model."""
+
+    inference: openvino.InferRequest
+    pixels: np.ndarray  # (1, h, w, 3) uint8 RGB, shared with the request
+
+
 class MoveNet:
     """MoveNet MultiPose as a pose source: image in, people out.
 
-    The model is compiled for the shape of the first image and again only if the shape changes.
+    Several images may be on their way at once, each in a stream of its own within the model, and several threads may
+    ask. The model is compiled once for each shape of its input and kept in the cache folder.
 
     Args:
         settings: see `MoveNetSettings`.
@@ -65,59 +81,86 @@ class MoveNet:
         self.settings = settings or MoveNetSettings()
         self._path: Path = find_checkpoint(self.settings.checkpoint)
         self._device = device
-        self._core = openvino_core()
-        self._image_hw: tuple[int, int] | None = None
-        self._request: openvino.InferRequest | None = None
+        self._lock = threading.Lock()
+        self._compiled: dict[tuple[int, int], openvino.CompiledModel] = {}
+        self._free: dict[tuple[int, int], list[_Request]] = {}
 
     def __call__(self, image: np.ndarray) -> People:
         """Return the people in `image` (H, W, 3) uint8 BGR; joints below the minimum score are zeroed."""
-        if image.shape[:2] != self._image_hw:
-            self._compile(image.shape[0], image.shape[1])
-        assert self._request is not None  # noqa: S101
-        self._fill(image)
-        self._request.infer()
-        return self._decode(self._request.get_output_tensor().data[0])
+        return self.submit(image)()
+
+    def submit(self, image: np.ndarray) -> Callable[[], People]:
+        """Start on `image` (H, W, 3) uint8 BGR, which may be changed afterwards; return what waits for its people."""
+        image_hw = (image.shape[0], image.shape[1])
+        with self._lock:
+            free = self._free.setdefault(image_hw, [])
+            request = free.pop() if free else self._new_request(*image_hw)
+        scale = self._scale(*image_hw)
+        _fill(request.pixels[0], image, scale)
+        request.inference.start_async()
+
+        def wait() -> People:
+            request.inference.wait()
+            slots = request.inference.get_output_tensor().data[0].copy()
+            with self._lock:
+                free.append(request)
+            return self._decode(slots, request.pixels.shape[1:3], scale)
+
+        return wait
 
     def reset(self) -> None:
         """Do nothing: every image is looked at for itself."""
 
-    def _compile(self, height: int, width: int) -> None:
-        size = self.settings.input_size
-        self._scale = size / max(height, width)
-        self._scaled_wh = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
-        input_hw = [STRIDE * math.ceil(side / STRIDE) for side in (self._scaled_wh[1], self._scaled_wh[0])]
-        self._input = np.zeros((1, *input_hw, 3), np.uint8)
-        config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    def _scale(self, height: int, width: int) -> float:
+        return self.settings.input_size / max(height, width)
+
+    def _new_request(self, height: int, width: int) -> _Request:
+        """Return a request for images of this size; what its picture leaves free stays black for good."""
+        scaled_w, scaled_h = _scaled_wh(height, width, self._scale(height, width))
+        input_hw = (STRIDE * math.ceil(scaled_h / STRIDE), STRIDE * math.ceil(scaled_w / STRIDE))
+        if input_hw not in self._compiled:
+            self._compiled[input_hw] = self._compile(*input_hw)
+        request = _Request(self._compiled[input_hw].create_infer_request(), np.zeros((1, *input_hw, 3), np.uint8))
+        request.inference.set_input_tensor(openvino.Tensor(request.pixels, shared_memory=True))
+        return request
+
+    def _compile(self, height: int, width: int) -> openvino.CompiledModel:
+        """Compile for `STREAMS` images at a time, one processor thread each on two cores, which wastes less."""
+        threads = self.settings.threads or os.cpu_count() or 1
+        config: dict[str, object] = {"NUM_STREAMS": min(STREAMS, threads)}
         if self.settings.threads:
-            config["INFERENCE_NUM_THREADS"] = self.settings.threads
+            config["INFERENCE_NUM_THREADS"] = threads
+
+        def read() -> openvino.Model:
+            model = openvino_core().read_model(self._path)
+            model.reshape([1, height, width, 3])
+            return model
+
         try:
-            model = self._core.read_model(self._path)
-            model.reshape([1, *input_hw, 3])
-            self._request = self._core.compile_model(model, self._device, config).create_infer_request()
+            name = f"{file_digest(self._path)} {height}x{width}"
+            return compile_model(read, name, self._device, config, cache_folder() / "compiled")
         except RuntimeError:
             raise FalldetError(
                 f"{self._path} is no MoveNet for device {self._device!r}; give another --device or movenet.checkpoint"
             ) from None
-        self._request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
-        self._image_hw = (height, width)
 
-    def _fill(self, image: np.ndarray) -> None:
-        """Scale the image into the input's top left corner; the rest stays black."""
-        width, height = self._scaled_wh
-        corner = self._input[0, :height, :width]
-        scaled = cv2.resize(
-            image, self._scaled_wh, interpolation=cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        )
-        cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB, dst=scaled)
-        corner[...] = scaled
-
-    def _decode(self, slots: np.ndarray) -> People:
+    def _decode(self, slots: np.ndarray, input_hw: tuple[int, ...], scale: float) -> People:
         """Turn the six slots (6, 56) into people, in pixels of the frame."""
         slots = slots[slots[:, -1] >= self.settings.min_person_score]
-        input_h, input_w = self._input.shape[1:3]
-        to_frame = np.array([input_w, input_h], np.float32) / self._scale
+        to_frame = np.array([input_hw[1], input_hw[0]], np.float32) / scale
         joints = slots[:, : 3 * JOINT_COUNT].reshape(-1, JOINT_COUNT, 3)  # (N, K, y x score)
         scores = np.where(joints[..., 2] >= self.settings.min_joint_score, joints[..., 2], 0).clip(0, 1)
         keypoints = np.where(scores[..., None] > 0, joints[..., 1::-1] * to_frame, 0)
         boxes = slots[:, 3 * JOINT_COUNT : 3 * JOINT_COUNT + 4][:, [1, 0, 3, 2]] * np.tile(to_frame, 2)
         return People(keypoints, scores, boxes, slots[:, -1].clip(0, 1))
+
+
+def _scaled_wh(height: int, width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fill(pixels: np.ndarray, image: np.ndarray, scale: float) -> None:
+    """Scale the BGR image into the top left corner of the RGB `pixels`."""
+    width, height = _scaled_wh(image.shape[0], image.shape[1], scale)
+    scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB, dst=pixels[:height, :width])

@@ -1,0 +1,112 @@
+"""Which frames are looked at, at every frame rate and with clocks that aren't exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from falldet.pace import Pace, PaceSettings, people_between
+from falldet.types import NO_TRACK, People
+
+
+def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
+    pace = Pace(PaceSettings(poses_per_s))
+    return np.array([pace.is_due(float(time_s)) for time_s in times_s])
+
+
+def test_by_default_every_frame_is_looked_at() -> None:
+    assert looked_at(np.arange(50) / 30, 0).all()
+
+
+@pytest.mark.parametrize("fps", [5, 10, 12, 15, 15.001])
+def test_a_slow_source_is_looked_at_whole(fps: float) -> None:
+    assert looked_at(np.arange(300) / fps, 15).mean() > 0.99
+
+
+@pytest.mark.parametrize("digits", [2, 3, 9])
+def test_at_twice_the_rate_it_is_every_second_frame(digits: int) -> None:
+    times_s = np.round(np.arange(300) / 30, digits)
+    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(300) % 2 == 0)
+
+
+@pytest.mark.parametrize("fps", [18, 20, 24, 25, 29.97, 30, 50, 60, 120])
+def test_a_quick_source_is_looked_at_at_the_rate_asked_for_and_evenly(fps: float) -> None:
+    times_s = np.arange(round(20 * fps)) / fps
+    due_s = times_s[looked_at(times_s, 15)]
+    assert len(due_s) == pytest.approx(300, abs=1)
+    assert np.diff(due_s).max() <= 1 / 15 + 1 / fps + 1e-9
+
+
+def test_an_inexact_clock_leaves_no_hole(rng: np.random.Generator) -> None:
+    times_s = np.arange(600) / 30 + rng.uniform(-0.004, 0.004, 600)
+    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(600) % 2 == 0)
+
+
+def test_a_gap_is_followed_by_a_frame_that_is_looked_at() -> None:
+    pace = Pace(PaceSettings(15))
+    assert [pace.is_due(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
+
+
+def test_after_a_reset_the_next_frame_is_looked_at() -> None:
+    pace = Pace(PaceSettings(15))
+    assert pace.is_due(10.0)
+    pace.reset()
+    assert pace.is_due(0.0)
+
+
+def test_a_negative_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="poses_per_s = -1"):
+        PaceSettings(-1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_the_last_frame_is_always_looked_at(count: int) -> None:
+    chosen = list(Pace(PaceSettings(10)).chosen(range(count), lambda number: number / 20))
+    assert [number for number, _ in chosen] == list(range(count))
+    assert [due for _, due in chosen] == [number % 2 == 0 or number == count - 1 for number in range(count)]
+
+
+def test_a_frame_to_be_looked_at_does_not_wait_for_the_next() -> None:
+    given: list[int] = []
+
+    def frames():
+        for number in range(6):
+            given.append(number)
+            yield number
+
+    waited = [(number, due, given[-1]) for number, due in Pace(PaceSettings(10)).chosen(frames(), lambda n: n / 20)]
+    assert waited == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]
+
+
+def with_ids(people: People, *track_ids: int) -> People:
+    return people.with_track_ids(np.array(track_ids))
+
+
+def test_between_two_looks_people_are_on_the_straight_way(people_factory) -> None:
+    before = with_ids(people_factory((100, 100), (300, 100), (500, 100)), 7, 8, NO_TRACK)
+    after = with_ids(people_factory((310, 120), (140, 100), (500, 100)), 8, 7, NO_TRACK)
+    between = people_between(before, after, 0.25)
+    assert between.track_ids.tolist() == [8, 7]
+    np.testing.assert_allclose(between.keypoints[0], before.keypoints[1] + [2.5, 5], atol=1e-3)
+    np.testing.assert_allclose(between.keypoints[1], before.keypoints[0] + [10, 0], atol=1e-3)
+    np.testing.assert_allclose(between.boxes[1], before.boxes[0] + [10, 0, 10, 0], atol=1e-3)
+
+
+def test_a_joint_seen_once_stays_where_it_was_seen_and_one_never_seen_is_missing(people_factory) -> None:
+    first, last = people_factory((100, 100)), people_factory((140, 100))
+    scores_first, scores_last = first.scores.copy(), last.scores.copy()
+    scores_first[0, [3, 5]] = 0
+    scores_last[0, [3, 4]] = 0
+    before = People(np.where(scores_first[..., None] > 0, first.keypoints, 0), scores_first, first.boxes, [1.0], [1])
+    after = People(np.where(scores_last[..., None] > 0, last.keypoints, 0), scores_last, last.boxes, [1.0], [1])
+    between = people_between(before, after, 0.5)
+    np.testing.assert_allclose(between.keypoints[0, 4], before.keypoints[0, 4])
+    np.testing.assert_allclose(between.keypoints[0, 5], after.keypoints[0, 5])
+    assert between.scores[0, 3] == 0
+    assert between.keypoints[0, 3].tolist() == [0, 0]
+
+
+def test_between_nobody_and_somebody_is_nobody(people_factory) -> None:
+    somebody = with_ids(people_factory((100, 100)), 1)
+    assert len(people_between(People.none(), somebody, 0.5)) == 0
+    assert len(people_between(somebody, People.none(), 0.5)) == 0
