@@ -25,8 +25,9 @@ from falldet.files import finished_file
 from falldet.manifest import read_manifest
 from falldet.matching import ClipResult, match_alerts
 from falldet.pipeline import Pipeline, Settings, pose_cache
+from falldet.pose.source import NoPoseSource
 from falldet.settings import read_settings
-from falldet.types import People, PersonScore
+from falldet.types import PersonScore
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "event_numbers.md"
@@ -56,7 +57,7 @@ def main() -> int:
     clips = [clip for clip in clips if clip.split in ("train", "val")]
     if not clips:
         raise FalldetError("no clip has the split train or val; name some in a manifest")
-    cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=lambda image: People.none())
+    cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
     watched = []
     for clip in tqdm(clips, unit="clip", disable=None):
         observed = observe_clip(clip, cache.poses(clip.path), pipeline)

@@ -31,8 +31,8 @@ from falldet.files import finished_file
 from falldet.fusion import FusionSettings, Rule
 from falldet.manifest import read_manifest
 from falldet.pipeline import Pipeline, Settings, pose_cache
+from falldet.pose.source import NoPoseSource
 from falldet.settings import read_settings
-from falldet.types import People
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, TABLE = ROOT / "docs" / "fusion.json", ROOT / "docs" / "fusion.md"
@@ -54,7 +54,7 @@ def main() -> int:
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     if missing := [split for split in (*CHOSEN_ON, *REPORTED) if split not in {clip.split for clip in clips}]:
         raise FalldetError(f"no clip has the split {missing[0]!r}; name some in a manifest")
-    cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=lambda image: People.none())
+    cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
     observed = [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, unit="clip", disable=None)]
     rows = [measure(rule, delay_s, observed, settings) for delay_s in DELAYS_S for rule in get_args(Rule)]
     with finished_file(RESULTS) as stream:
