@@ -221,3 +221,19 @@ def as_text(record: Mapping[str, Any]) -> str:
     looked = f"{record['people']:.1f} people found in a picture, {record['frames']} frames"
     place = ", ".join(f"{key} {value}" for key, value in record["machine"].items())
     return "\n".join([place, "", looked, "", *table(head, rows), "", *table(fps_head, [fps_row])])
+
+
+def as_comparison(timings: Mapping[str, Timing]) -> str:
+    """Return a table, in Markdown, of the stages' median times and the whole under several settings, by their names."""
+    stages = [stage for stage in STAGES if any(stage in timing.ms for timing in timings.values())]
+    rows = [
+        (
+            name,
+            *(f"{timing.ms[stage].p50:.2f}" if stage in timing.ms else "" for stage in stages),
+            f"{timing.fps:.1f}",
+            f"{timing.cpu_ms:.1f}",
+        )
+        for name, timing in timings.items()
+    ]
+    head = ("settings", *(f"{stage}, p50 ms" for stage in stages), "frames per second", "processor ms a frame")
+    return "\n".join(table(head, rows))

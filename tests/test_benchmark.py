@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from falldet.benchmark import STAGES, Stopwatch, as_record, as_text, measure, with_people
+from falldet.benchmark import (
+    STAGES,
+    StageTime,
+    Stopwatch,
+    Timing,
+    as_comparison,
+    as_record,
+    as_text,
+    measure,
+    with_people,
+)
 from falldet.cameras import measure_cameras, shared_pipelines, side_by_side
 from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
@@ -234,3 +244,17 @@ def test_the_tool(tmp_path: Path) -> None:
     assert record["people"] >= 1
     assert "| encode |" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.json"]
+
+
+def test_settings_stand_side_by_side_with_gaps_where_a_stage_is_missing() -> None:
+    stage = StageTime(2.0, 3.0, 2.5)
+    timings = {
+        "a": Timing(50.0, [50.0], 40.0, {"decode": stage, "pose": stage}, 100.0, 1.0, 10),
+        "b": Timing(25.0, [25.0], 80.0, {"decode": stage, "detect": stage, "pose": stage}, 100.0, 1.0, 10),
+    }
+    head, _, first, second = as_comparison(timings).splitlines()
+    assert head == (
+        "| settings | decode, p50 ms | detect, p50 ms | pose, p50 ms | frames per second | processor ms a frame |"
+    )
+    assert first == "| a | 2.00 |  | 2.00 | 50.0 | 40.0 |"
+    assert second == "| b | 2.00 | 2.00 | 2.00 | 25.0 | 80.0 |"

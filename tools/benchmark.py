@@ -16,9 +16,13 @@ import tempfile  # noqa: E402
 from contextlib import closing  # noqa: E402
 from dataclasses import asdict, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 from falldet import cli  # noqa: E402
 from falldet.files import finished_file  # noqa: E402
+
+if TYPE_CHECKING:
+    from falldet.pipeline import Settings
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -28,6 +32,7 @@ examples:
   python tools/benchmark.py video.mp4 --no-video --people 3 --json speed.json
   python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
   python tools/benchmark.py video.mp4 --cameras 4 6 8       # 10 pictures a second each, all at once
+  python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32 --compare topdown.engine=torch topdown.precision=f32
 The stages are timed one after the other. Frames per second are of the whole demo, in which the stages overlap, after
 this first run has warmed everything up; the start is from the beginning of this program to the first frame's people.
 """
@@ -54,10 +59,39 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cameras", type=int, nargs="+", default=[], metavar="N", help="also show the video to N cameras at once"
     )
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set the stages side by side with each of these settings instead (several at once: joined by commas)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
     return parser.parse_args()
+
+
+def settings_of(arguments: argparse.Namespace, *more: str) -> Settings:
+    from falldet.pipeline import Settings
+    from falldet.pose.source import PoseSettings
+    from falldet.settings import read_settings
+
+    settings = Settings.from_groups(read_settings(arguments.config, [*arguments.cfg_options, *more]))
+    return replace(settings, pose=PoseSettings(arguments.pose)) if arguments.pose else settings
+
+
+def compare(arguments: argparse.Namespace) -> str:
+    """Measure the video under each of the settings to compare, in turn, and return the table."""
+    from falldet.benchmark import as_comparison, measure
+    from falldet.pipeline import Pipeline
+
+    timings = {}
+    for changes in arguments.compare:
+        settings = settings_of(arguments, *changes.split(","))
+        pipeline = Pipeline(settings, device=arguments.device)
+        timings[changes] = measure(arguments.source, settings, pipeline, not arguments.no_video, arguments.repeat)
+    return as_comparison(timings)
 
 
 def main() -> int:
@@ -68,13 +102,12 @@ def main() -> int:
     from falldet.benchmark import as_record, as_text, measure, with_people
     from falldet.cameras import measure_cameras
     from falldet.markdown import table
-    from falldet.pipeline import Pipeline, Settings
-    from falldet.pose.source import PoseSettings
-    from falldet.settings import read_settings
+    from falldet.pipeline import Pipeline
 
-    settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
-    if arguments.pose:
-        settings = replace(settings, pose=PoseSettings(arguments.pose))
+    settings = settings_of(arguments)
+    if arguments.compare:
+        sys.stdout.write(compare(arguments) + "\n")
+        return cli.EXIT_OK
     pipeline = Pipeline(settings, device=arguments.device)
     with closing(read_frames(arguments.source)) as frames:
         pipeline.pose_source(next(frames).image)
