@@ -64,6 +64,7 @@ REFERENCE = (
     "windows.min_track_s=0.8",
     "windows.linger_s=0.8",
     "fusion.rule=higher_score",
+    "fusion.delay_s=0.0",
     "events.keep_score=0.5",
     "events.alert_score=0.5",
     "events.sure_score=0.5",

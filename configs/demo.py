@@ -73,16 +73,17 @@ recogniser = dict(
 
 # falldet.fusion.FusionSettings
 fusion = dict(
-    rule="higher_score",
-    delay_s=0.0,
+    rule="noisy_or",
+    delay_s=0.5,
     patience_s=3.0,
+    record_rule="higher_score",
 )
 
 # falldet.events.EventSettings
 events = dict(
-    alert_score=0.8,
+    alert_score=0.97,
     keep_score=0.3,
-    sure_score=0.95,
+    sure_score=0.99,
     lying_degree=0.6,
     hold_s=0.15,
     upright_degree=0.4,

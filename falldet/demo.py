@@ -119,6 +119,7 @@ class _Records:
         """Take what is known after a frame, and return the events that are new."""
         for score in seen.record:
             self._rows.writerow((score.frame_index, f"{score.time_s:.3f}", score.track_id, f"{score.fall:.4f}"))
+        for score in seen.scores:
             self._history.add(score)
         new = [event for event in seen.events if (event.track_id, event.alert_s) not in self._events]
         known_now = (*seen.events, *seen.current.values())  # those that are on say how long the person has lain

@@ -8,11 +8,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from falldet.evaluation import Observed, ObservedFrame
+from falldet.evaluation import Observed, ObservedFrame, fuse
 from falldet.events import EventSettings
 from falldet.extract import ASSUMED_FALL_S
 from falldet.manifest import FallInterval
 from falldet.matching import EARLY_S, LATE_S, ClipResult
+from falldet.pipeline import Settings
 from falldet.types import Event, WindowScore
 
 BEFORE_S = 0.5
@@ -56,7 +57,7 @@ class Miss:
     Attributes:
         cause: the first link that failed.
         detail: the number behind it, in words.
-        peak_score: highest score of a window that overlaps the going down, None where there was none.
+        peak_score: highest fused score of a frame of the going down, None where there was none.
     """
 
     cause: Cause
@@ -87,7 +88,7 @@ class Diagnosis:
     false_alarms: list[FalseAlarm]
 
 
-def diagnose(observed: Observed, result: ClipResult, settings: EventSettings) -> Diagnosis:
+def diagnose(observed: Observed, result: ClipResult, settings: Settings) -> Diagnosis:
     """Return why the falls of a judged video were missed and what its false alarms are like.
 
     Whose fall it is is not labelled: with several people in sight, what the best seen of them gave counts.
@@ -95,7 +96,7 @@ def diagnose(observed: Observed, result: ClipResult, settings: EventSettings) ->
     Args:
         observed: the video after the first half of the chain.
         result: how it was judged.
-        settings: the event rule it was judged by.
+        settings: the fusion and the event rule it was judged by.
     """
     falls = result.clip.fall_intervals
     return Diagnosis(
@@ -104,10 +105,11 @@ def diagnose(observed: Observed, result: ClipResult, settings: EventSettings) ->
     )
 
 
-def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: EventSettings) -> Miss:
+def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: Settings) -> Miss:
     start_s, end_s = going_down(fall)
     windows = [score for score in observed.window_scores if score.start_s < end_s and score.stop_s > start_s]
-    peak = max((score.fall for score in windows), default=None)
+    fused = [score for settled in fuse(observed, settings.fusion) for score in settled]
+    peak = max((score.fall for score in fused if start_s <= score.time_s <= end_s), default=None)
     around = [frame for frame in observed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
     empty = sum(len(frame.people) == 0 for frame in around)
     if not around:
@@ -121,9 +123,10 @@ def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: 
     seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
     if seen < SEEN_SHARE:
         return Miss(Cause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
-    if peak is None or peak < settings.alert_score:
-        return Miss(Cause.CLASSIFIER, f"highest score {peak or 0:.2f} of {settings.alert_score:g}", peak)
-    return Miss(Cause.RULE, _rule_detail(result, fall, settings), peak)
+    needed = settings.events.alert_score
+    if peak is None or peak < needed:
+        return Miss(Cause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
+    return Miss(Cause.RULE, _rule_detail(result, fall, settings.events), peak)
 
 
 def going_down(fall: FallInterval) -> tuple[float, float]:

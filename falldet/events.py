@@ -40,9 +40,9 @@ class EventSettings:
             unnoticed, and one beside it that the camera sees as on it.
     """
 
-    alert_score: float = 0.8
+    alert_score: float = 0.97
     keep_score: float = 0.3
-    sure_score: float = 0.95
+    sure_score: float = 0.99
     lying_degree: float = 0.6
     hold_s: float = 0.15
     upright_degree: float = 0.4

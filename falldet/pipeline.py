@@ -68,8 +68,8 @@ class Seen:
     Attributes:
         frame: the frame itself; None where only poses were given, and in the closing result after the last frame.
         people: everybody in it, with track ids.
-        scores: live fused scores that were settled now.
-        record: final fused scores (all windows that cover a frame) that were settled now.
+        scores: fused scores that were settled now, on which events are decided.
+        record: final scores by `fusion.record_rule` (all windows that cover a frame) that were settled now.
         events: events that began or changed now.
         current: events that are on now, by track id.
     """
@@ -113,7 +113,7 @@ class Pipeline:
         self.fuser = Fuser(settings.fusion)
         whole_s = settings.windows.length_s
         self.recorder = Fuser(
-            replace(settings.fusion, delay_s=whole_s, patience_s=max(whole_s, settings.fusion.patience_s))
+            FusionSettings(settings.fusion.record_rule, whole_s, max(whole_s, settings.fusion.patience_s))
         )
         self.decoder = EventDecoder(settings.events)
         self.pace = Pace(settings.pace)

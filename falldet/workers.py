@@ -129,7 +129,7 @@ def _judge(judging: Judging, recognise: Any, stopped: Callable[[], bool]) -> Jud
         except FalldetError as error:
             return str(error)
         result, *others = judge(observed, settings, judging.thresholds)
-        return JudgedClip(result, diagnose(observed, result, settings.events), others)
+        return JudgedClip(result, diagnose(observed, result, settings), others)
 
     return judge_one
 

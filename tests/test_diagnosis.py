@@ -11,8 +11,10 @@ import pytest
 from falldet.diagnosis import Cause, Diagnosis, Occasion, diagnose
 from falldet.evaluation import Observed, ObservedFrame
 from falldet.events import EventSettings
+from falldet.fusion import FusionSettings
 from falldet.manifest import ClipRecord, FallInterval
 from falldet.matching import ClipResult, match_alerts
+from falldet.pipeline import Settings
 from falldet.posture import Postures
 from falldet.types import Event, EventState, People, WindowScore
 
@@ -28,6 +30,9 @@ def scores(*falls: float, track_id: int = 1, first_stop_s: float = 3.0) -> list[
     """Windows of two seconds, one a second."""
     stops = first_stop_s + np.arange(len(falls))
     return [WindowScore(track_id, stop - 2.0, stop, fall) for stop, fall in zip(stops.tolist(), falls, strict=True)]
+
+
+SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_score=0.8, sure_score=0.95))
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
         clip = ClipRecord(Path("clip.mp4"), label, "somebody", None, falls)
         match = match_alerts([(fall.start_s, fall.end_s) for fall in falls], [each.alert_s for each in alerts])
         rest = [window for window in windows if window.stop_s > 9.9]
-        return diagnose(Observed(clip, frames, rest), ClipResult(clip, 9.9, alerts, match), EventSettings())
+        return diagnose(Observed(clip, frames, rest), ClipResult(clip, 9.9, alerts, match), SETTINGS)
 
     return run
 

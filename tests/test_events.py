@@ -495,7 +495,7 @@ def test_memory_is_bounded_though_everybody_falls_and_is_lost() -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [{"keep_score": 0.9}, {"alert_score": 0.96}, {"keep_score": -0.1}, {"upright_degree": 0.7}],
+    [{"keep_score": 0.98}, {"alert_score": 0.995}, {"keep_score": -0.1}, {"upright_degree": 0.7}],
 )
 def test_thresholds_out_of_order_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):

@@ -100,7 +100,7 @@ def test_without_delay_the_first_window_decides_and_with_delay_the_highest() -> 
     frames = steady(4.0)
     windows = sliding(4.0, [0.1] * 8 + [0.9] + [0.2] * 8)
     for delay_s, first in ((0.0, 2.0), (LENGTH_S, 1.25)):
-        emitted, rest = run(Fuser(FusionSettings(delay_s=delay_s)), frames, windows)
+        emitted, rest = run(Fuser(FusionSettings("higher_score", delay_s)), frames, windows)
         high = [s.time_s for s in [score for _, score in emitted] + rest if s.fall == 0.9]
         assert min(high) == first
         assert max(high) == 2.25 - TICK_S
@@ -172,7 +172,7 @@ def test_a_short_track_is_scored_from_its_first_frame_to_its_last(
     people_factory: Callable[..., People], start_s: float, seen_s: float
 ) -> None:
     """Whoever enters the picture falling, or is in it for half a second at the end, is scored too."""
-    windower, fuser = Windower(), Fuser()
+    windower, fuser = Windower(), Fuser(FusionSettings("higher_score"))
     found: list[PersonScore] = []
     frames = round((start_s + seen_s) * 25) + 1
     here = [index / 25 >= start_s for index in range(frames)]

@@ -25,7 +25,7 @@ python tools/train.py configs/stgcn_fall_best.py --add-ann-file {path} \
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
 SPLITS = ("train", "val", "test")
-THRESHOLDS = tuple(score / 100 for score in range(5, 100, 5))
+THRESHOLDS = (*(score / 100 for score in range(5, 100, 5)), 0.97, 0.99)
 
 EXAMPLES = """\
 examples:
