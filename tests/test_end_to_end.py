@@ -107,7 +107,8 @@ def test_the_scores_are_one_row_a_person_and_frame_in_range(sample: tuple[Path, 
     assert all(0 <= float(row["fall"]) <= 1 for row in rows)
     peak = max(rows, key=lambda row: float(row["fall"]))
     (event,) = events_in(sample[1])
-    assert float(peak["fall"]) >= event["score"] - 1e-3
+    assert event["score"] >= float(peak["fall"]) - 1e-3, "what windows saw together is no less than the highest one"
+    assert event["start_s"] - 2 <= float(peak["time_s"]) <= event["alert_s"] + 2
     assert cv2.imread(str(sample[1] / "timeline.png")) is not None
 
 

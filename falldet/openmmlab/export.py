@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
-import openvino
 import torch
 from torch import Tensor, nn
 
-import falldet
-from falldet.errors import FalldetError
 from falldet.files import finished_file
 from falldet.openmmlab.config import config_beside, load_config
 from falldet.openmmlab.model import build_recogniser, preparation
+from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
 
 __all__ = ["config_beside", "export_recogniser"]
 
-OPSET = 17
 TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""
 
@@ -51,17 +46,13 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     """
     quiet_libraries()
     config = load_config(config_path)
-    metadata = {**preparation(config), "config": Path(config_path).name, "version": falldet.__version__}
+    metadata = {**preparation(config), "config": Path(config_path).name}
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recogniser(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
     example = _example(int(metadata["frames"]))
-    model = _to_onnx(network, example)
-    for key, value in metadata.items():
-        model.metadata_props.add(key=f"falldet.{key}", value=value)
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    _check_parity(network, content, example)
+    content = as_onnx(network, example, ["keypoints", "fall"], True, metadata)
+    check_parity(network, content, [example, example[:1]], TOLERANCE)
     _write(target, content)
     weights = target.with_suffix(".pth")
     if weights.resolve() not in (checkpoint.resolve() for checkpoint in checkpoints):
@@ -91,38 +82,6 @@ def _example(frames: int) -> Tensor:
     keypoints[..., 2] = np.abs(keypoints[..., 2])
     keypoints[generator.random(keypoints.shape[:-1]) < 0.1] = 0
     return torch.from_numpy(keypoints.astype(np.float32))
-
-
-def _to_onnx(network: nn.Module, example: Tensor) -> onnx.ModelProto:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer's notes on shapes that are constant here
-        torch.onnx.export(
-            network,
-            (example,),
-            buffer,
-            dynamo=False,  # the newer exporter needs one more package
-            opset_version=OPSET,
-            input_names=["keypoints"],
-            output_names=["fall"],
-            dynamic_axes={"keypoints": {0: "people"}, "fall": {0: "people"}},
-        )
-    return onnx.load_model_from_string(buffer.getvalue())
-
-
-def _check_parity(network: nn.Module, content: bytes, example: Tensor) -> None:
-    core = openvino.Core()
-    model = core.read_model(content)
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
-    for people in (len(example), 1):
-        with torch.no_grad():
-            expected = network(example[:people]).numpy()
-        difference = float(np.abs(compiled([example[:people].numpy()])[0] - expected).max())
-        if not difference <= TOLERANCE:
-            raise FalldetError(
-                f"the exported network differs from the trained one by {difference:.2g} on {people} people "
-                f"(allowed: {TOLERANCE:g}); nothing was written"
-            )
 
 
 def _write(path: Path, content: bytes) -> None:
