@@ -32,9 +32,9 @@ from falldet.types import PersonScore
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "event_numbers.md"
 VALUES = {
-    "alert_score": (0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+    "alert_score": (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98),
     "keep_score": (0.1, 0.2, 0.3, 0.5, 0.7),
-    "sure_score": (0.85, 0.9, 0.95, 0.98, 1.0),
+    "sure_score": (0.97, 0.98, 0.99, 0.995, 1.0),
     "lying_degree": (0.5, 0.6, 0.7, 0.8),
     "hold_s": (0.0, 0.15, 0.3, 0.5, 1.0),
     "upright_degree": (0.2, 0.3, 0.4, 0.5),
