@@ -1,5 +1,6 @@
 """Sport before the recogniser: captured motions seen by virtual cameras, none of them a fall.
 
+    pip download --no-deps pybullet && unzip pybullet-*.whl 'pybullet_data/data/motions/*'
     python benchmarks/athletics.py --motions pybullet_data/data/motions --out work_dirs/athletics.pkl
 
 plays DeepMimic's motion captures (walk, run, jump, backflip, cartwheel, dance, kicks, a roll, getting up), which the
