@@ -62,12 +62,10 @@ def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> O
     """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
     frames = []
     for (time_s, people), due in pipeline.pace.chosen(poses.frames(), lambda frame: frame[0]):
-        if not due:
-            pipeline.skip(time_s)
-            continue
-        tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
-        postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
-        frames.append(ObservedFrame(time_s, tracked, postures, window_scores))
+        if due:
+            tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
+            postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
+            frames.append(ObservedFrame(time_s, tracked, postures, window_scores))
     return Observed(clip, frames, pipeline.score_rest())
 
 

@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
-from falldet.types import NO_TRACK, People
-
 Item = TypeVar("Item")
 
 JITTER = 0.25
@@ -70,20 +66,3 @@ class Pace:
             if due:
                 yield frame, True
         yield from ((frame, True) for frame in passed_over)
-
-
-def people_between(before: People, after: People, share: float) -> People:
-    """Return the people with a track id who are in both looks, at `share` of the way from `before` to `after`.
-
-    A joint that was missing in one of them is where the other saw it.
-    """
-    rows = {int(track_id): row for row, track_id in enumerate(before.track_ids) if track_id != NO_TRACK}
-    new = np.array([row for row, track_id in enumerate(after.track_ids) if int(track_id) in rows], np.int64)
-    old = np.array([rows[int(track_id)] for track_id in after.track_ids[new]], np.int64)
-    first, last = before[old], after[new]
-    weights = np.where(first.scores > 0, 1 - share, 0.0), np.where(last.scores > 0, share, 0.0)
-    total = np.maximum(weights[0] + weights[1], 1e-9)
-    keypoints = (first.keypoints * weights[0][..., None] + last.keypoints * weights[1][..., None]) / total[..., None]
-    scores = (first.scores * weights[0] + last.scores * weights[1]) / total
-    boxes = first.boxes * (1 - share) + last.boxes * share
-    return People(keypoints, scores, boxes, np.minimum(first.box_scores, last.box_scores), last.track_ids)

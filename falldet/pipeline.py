@@ -17,7 +17,7 @@ import numpy as np
 from falldet.errors import FalldetError
 from falldet.events import EventDecoder, EventSettings
 from falldet.fusion import Fuser, FusionSettings
-from falldet.pace import Pace, PaceSettings, people_between
+from falldet.pace import Pace, PaceSettings
 from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.sequence import PoseCache
 from falldet.pose.source import PoseSettings, make_pose_source, poses_name
@@ -117,7 +117,7 @@ class Pipeline:
         )
         self.decoder = EventDecoder(settings.events)
         self.pace = Pace(settings.pace)
-        self._people, self._looked_s, self._skipped_s = People.none(), 0.0, list[float]()
+        self._people = People.none()
 
     def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
         """Yield what is known after each frame, then once more, with frame None, what was still waiting at the end.
@@ -155,7 +155,6 @@ class Pipeline:
 
     def hold(self, frame: Frame) -> Seen:
         """Take a frame that is not looked at: the people of the one before are where they were."""
-        self.skip(frame.time_s)
         record = self.recorder.push(frame.index, frame.time_s, self._people.track_ids, [])
         return Seen(frame, self._people, [], record, [], self.decoder.current)
 
@@ -168,20 +167,10 @@ class Pipeline:
         people, window_scores = self.score(time_s, people, image_hw)
         return self.decide(index, time_s, people, image_hw, window_scores)
 
-    def skip(self, time_s: float) -> None:
-        """Pass over a frame: the people are put where they probably were, once they are seen again."""
-        self._skipped_s.append(time_s)
-
     def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
-        before, before_s = self._people, self._looked_s
-        people = self.tracker.update(people, time_s)
-        windows = []
-        for between_s in self._skipped_s:
-            share = (between_s - before_s) / (time_s - before_s)
-            windows += self.windower.push(between_s, people_between(before, people, share), image_hw)
-        windows += self.windower.push(time_s, people, image_hw)
-        self._people, self._looked_s, self._skipped_s = people, time_s, []
+        self._people = people = self.tracker.update(people, time_s)
+        windows = self.windower.push(time_s, people, image_hw)
         return people, self.recognise(windows) if windows else []
 
     def decide(
@@ -204,7 +193,7 @@ class Pipeline:
         self.pose_source.reset()
         self.tracker.reset()
         self.pace.reset()
-        self._people, self._skipped_s = People.none(), []
+        self._people = People.none()
         return self.recognise(windows) if windows else []
 
     def conclude(self, time_s: float, window_scores: list[WindowScore]) -> Seen:

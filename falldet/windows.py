@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from falldet.pace import Pace, PaceSettings
 from falldet.types import NO_TRACK, People, Window
 
 WINDOW_FRAMES = 48
@@ -148,6 +149,7 @@ def label_windows(
     fall_overlap: float = 0.6,
     clear_overlap: float = 0.15,
     speeds: Sequence[float] = (1.0,),
+    poses_per_s: Sequence[float] = (0.0,),
 ) -> list[dict[str, Any]]:
     """Cut one annotated clip into the windows that the live chain would see, each with its own label.
 
@@ -167,29 +169,38 @@ def label_windows(
         clear_overlap: share up to which a window is not a fall.
         speeds: windows take these speeds in turn. At 1.25 a window holds 1.25 * length_s, so that everybody in it
             moves 1.25 times as fast as at 1.
+        poses_per_s: windows take these rates in turn, as `falldet.pace.PaceSettings`; 0 takes every frame.
 
     Returns:
         Annotations of `WINDOW_FRAMES` frames and one person (M = 1), named `<frame_dir>@<track>@<stop_s>`.
     """
-    settings = [WindowSettings(length_s * speed, stride_s, min_track_s, linger_s) for speed in speeds]
+    kinds = [
+        (WindowSettings(length_s * speed, stride_s, min_track_s, linger_s), rate)
+        for speed, rate in itertools.product(speeds, poses_per_s)
+    ]
     falls = annotation.get("fall_intervals", [])
     samples = []
     for person in range(len(annotation["keypoint"])):
         bystander = _sees_fall(annotation, person)
-        in_turn = [_person_windows(annotation, person, each)[turn :: len(speeds)] for turn, each in enumerate(settings)]
-        for window in itertools.chain.from_iterable(in_turn):
-            label = _label(window, falls, fall_overlap, clear_overlap)
-            if label is not None and not (label == FALL and bystander):
-                samples.append(_sample(annotation, window, label))
+        for turn, kind in enumerate(kinds):
+            for window in _person_windows(annotation, person, *kind):
+                stride = round((window.stop_s - annotation["time_s"][0]) / stride_s)
+                label = _label(window, falls, fall_overlap, clear_overlap)
+                if stride % len(kinds) == turn and label is not None and not (label == FALL and bystander):
+                    samples.append(_sample(annotation, window, label))
     return samples
 
 
-def _person_windows(annotation: dict[str, Any], person: int, settings: WindowSettings) -> list[Window]:
-    windower = Windower(settings)
+def _person_windows(
+    annotation: dict[str, Any], person: int, settings: WindowSettings, poses_per_s: float
+) -> list[Window]:
+    windower, pace = Windower(settings), Pace(PaceSettings(poses_per_s))
     windows: list[Window] = []
     image_hw = tuple(annotation["img_shape"])
     times, scores = annotation["time_s"], annotation["keypoint_score"][person]
     for time_s, pose, score in zip(times, annotation["keypoint"][person], scores, strict=True):
+        if not pace.is_due(float(time_s)):
+            continue
         seen = slice(0, 1 if score.any() else 0)
         people = People(
             pose[None][seen], score[None][seen], np.zeros((1, 4))[seen], np.ones(1)[seen], np.full(1, person)[seen]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from falldet.pace import Pace, PaceSettings, people_between
-from falldet.types import NO_TRACK, People
+from falldet.pace import Pace, PaceSettings
 
 
 def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
@@ -76,37 +75,3 @@ def test_a_frame_to_be_looked_at_does_not_wait_for_the_next() -> None:
 
     waited = [(number, due, given[-1]) for number, due in Pace(PaceSettings(10)).chosen(frames(), lambda n: n / 20)]
     assert waited == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]
-
-
-def with_ids(people: People, *track_ids: int) -> People:
-    return people.with_track_ids(np.array(track_ids))
-
-
-def test_between_two_looks_people_are_on_the_straight_way(people_factory) -> None:
-    before = with_ids(people_factory((100, 100), (300, 100), (500, 100)), 7, 8, NO_TRACK)
-    after = with_ids(people_factory((310, 120), (140, 100), (500, 100)), 8, 7, NO_TRACK)
-    between = people_between(before, after, 0.25)
-    assert between.track_ids.tolist() == [8, 7]
-    np.testing.assert_allclose(between.keypoints[0], before.keypoints[1] + [2.5, 5], atol=1e-3)
-    np.testing.assert_allclose(between.keypoints[1], before.keypoints[0] + [10, 0], atol=1e-3)
-    np.testing.assert_allclose(between.boxes[1], before.boxes[0] + [10, 0, 10, 0], atol=1e-3)
-
-
-def test_a_joint_seen_once_stays_where_it_was_seen_and_one_never_seen_is_missing(people_factory) -> None:
-    first, last = people_factory((100, 100)), people_factory((140, 100))
-    scores_first, scores_last = first.scores.copy(), last.scores.copy()
-    scores_first[0, [3, 5]] = 0
-    scores_last[0, [3, 4]] = 0
-    before = People(np.where(scores_first[..., None] > 0, first.keypoints, 0), scores_first, first.boxes, [1.0], [1])
-    after = People(np.where(scores_last[..., None] > 0, last.keypoints, 0), scores_last, last.boxes, [1.0], [1])
-    between = people_between(before, after, 0.5)
-    np.testing.assert_allclose(between.keypoints[0, 4], before.keypoints[0, 4])
-    np.testing.assert_allclose(between.keypoints[0, 5], after.keypoints[0, 5])
-    assert between.scores[0, 3] == 0
-    assert between.keypoints[0, 3].tolist() == [0, 0]
-
-
-def test_between_nobody_and_somebody_is_nobody(people_factory) -> None:
-    somebody = with_ids(people_factory((100, 100)), 1)
-    assert len(people_between(People.none(), somebody, 0.5)) == 0
-    assert len(people_between(somebody, People.none(), 0.5)) == 0

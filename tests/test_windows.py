@@ -269,6 +269,17 @@ def test_windows_take_the_speeds_in_turn() -> None:
     assert np.allclose(sorted(spans[:3]), [1.0, 2.0, 4.0], atol=0.1)
 
 
+def test_windows_take_the_rates_in_turn() -> None:
+    still = annotation([])
+    still["keypoint"][0, ..., 0] = np.arange(len(still["time_s"]))[:, None]
+    samples = label_windows(still, poses_per_s=(0.0, 12.5, 5.0))
+    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
+    frames = [len(np.unique(late[stop]["keypoint"][0, :, 0, 0])) for stop in sorted(late)]
+    assert len(late) == len([s for s in label_windows(still) if float(s["frame_dir"].split("@")[2]) > 4])
+    assert np.resize(frames[:3], len(frames)).tolist() == frames
+    assert sorted(frames[:3]) == [10, 25, 48]
+
+
 def test_the_windows_of_training_are_the_windows_of_the_live_chain() -> None:
     live = cut(steady(8.0, ids=(0,)))
     stops = [s["frame_dir"].split("@")[2] for s in label_windows(annotation([]))]

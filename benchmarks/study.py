@@ -1,0 +1,179 @@
+"""What the study trains: the recipe and what differs from it, on sources of which some are left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from falldet.manifest import ClipRecord, read_manifest
+from falldet.pipeline import Settings
+from falldet.settings import read_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("urfd", "gmdcsa24", "survnofight")
+VIDEOS, KEYPOINTS = "train_dataloader.dataset.datasets.0.dataset", "train_dataloader.dataset.datasets.1"
+SHORT = (
+    "model.backbone.base_channels=16",
+    "model.cls_head.in_channels=64",
+    "train_cfg.max_epochs=1",
+    "train_cfg.val_begin=9",
+    "param_scheduler.0.T_max=1",
+    "param_scheduler.0.convert_to_iter_based=True",
+)
+"""The study's schedule: a narrower network and one epoch, so that a run takes three minutes of one core."""
+
+THRESHOLDS = (*(score / 100 for score in range(10, 95, 5)), 0.93, 0.95, 0.97, 0.98, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way of training.
+
+    Attributes:
+        what: what differs from the recipe.
+        train: settings of configs/stgcn_fall_best.py.
+        live: settings of configs/demo.py.
+        keypoints: annotation files that are learnt from beside the videos'.
+    """
+
+    what: str
+    train: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    keypoints: tuple[str, ...] = ("fallvision.pkl", "athletics.pkl")
+
+
+def _epochs(count: int) -> tuple[str, str]:
+    return f"train_cfg.max_epochs={count}", f"param_scheduler.0.T_max={count}"
+
+
+def _window(setting: str) -> tuple[str, str]:
+    return f"{VIDEOS}.window.{setting}", f"{KEYPOINTS}.window.{setting}"
+
+
+def _step(number: int, setting: str) -> tuple[str, str]:
+    """Return a setting of one step of the training pipeline, for both kinds of clips."""
+    return f"{VIDEOS}.pipeline.{number}.{setting}", f"{KEYPOINTS}.pipeline.{number}.{setting}"
+
+
+DISTURB, NORMALISE = 3, 4
+"""Places of DisturbSkeleton and NormaliseSkeleton in the training pipeline."""
+
+NO_SPORT = ("fallvision.pkl",)
+BEFORE = "without captured sport, and "
+"""Rows that were run before captured sport became part of the recipe; compare them with `no-athletics`."""
+
+ROWS = {
+    "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
+    "two-epochs": Row("two epochs", _epochs(2)),
+    "no-athletics": Row("without captured sport (benchmarks/athletics.py)", keypoints=NO_SPORT),
+    "videos-only": Row(BEFORE + "without FallVision, six epochs", _epochs(6), keypoints=()),
+    "scenes": Row(
+        BEFORE + "with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")
+    ),
+    "no-motion": Row(BEFORE + "without motion channels", ("model.backbone.type=STGCN",), keypoints=NO_SPORT),
+    "no-disturbance": Row(
+        BEFORE + "without DisturbSkeleton",
+        tuple(
+            setting
+            for name in ("tilt_degrees", "jitter", "drop_joint", "drop_limb", "drop_frames")
+            for setting in _step(DISTURB, f"{name}=0.0")
+        )
+        + _step(DISTURB, "stretch=1.0"),
+        keypoints=NO_SPORT,
+    ),
+    "views": Row(
+        BEFORE + "with tilt up to 20 degrees and stretch up to 2",
+        (*_step(DISTURB, "stretch=2.0"), *_step(DISTURB, "tilt_degrees=20.0")),
+        keypoints=NO_SPORT,
+    ),
+    "image": Row(
+        BEFORE + "image coordinates instead of person-centred ones",
+        (
+            *_step(NORMALISE, "mode=image"),
+            "val_dataloader.dataset.pipeline.2.mode=image",
+            "test_dataloader.dataset.pipeline.2.mode=image",
+        ),
+        keypoints=NO_SPORT,
+    ),
+    "speeds": Row(
+        BEFORE + "with windows at 0.8, 1 and 1.25 times the speed",
+        _window("speeds=[0.8,1.0,1.25]"),
+        keypoints=NO_SPORT,
+    ),
+    "rates": Row(
+        BEFORE + "with windows at every frame, 15 and 10 poses a second",
+        _window("poses_per_s=[0,15,10]"),
+        keypoints=NO_SPORT,
+    ),
+    "long-windows": Row(
+        BEFORE + "with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",), keypoints=NO_SPORT
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are: annotation files, videos, cached poses, and where runs go."""
+
+    data: Path
+    videos: Path
+    poses: Path
+    work_dir: Path
+
+
+def add_places(parser: ArgumentParser) -> None:
+    """Add the options that `places_of` reads."""
+    data = "folder with falls.pkl and fallvision.pkl (default: data/)"
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help=data)
+    parser.add_argument("--videos", type=Path, help=f"folder with {', '.join(f'{name}/' for name in SOURCES)}")
+    parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
+    parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs" / "experiments", help="runs go here")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each (default: 1)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+
+
+def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path) -> Path:
+    """Train on everything but the sources left out and return the checkpoint; a finished run is not repeated."""
+    videos = data / "falls.pkl"
+    prefixes = "[" + ",".join(f"'{source}/'" for source in left_out) + "]"
+    options = [
+        *SHORT,
+        *row.train,
+        f"{VIDEOS}.leave_out={prefixes}",
+        f"val_dataloader.dataset.ann_file={videos}",
+    ]
+    command = [sys.executable, "tools/train.py", "configs/stgcn_fall_best.py", "--seed", str(seed)]
+    command += ["--work-dir", str(folder)]
+    if row.keypoints:
+        keypoints = [str(data / name) for name in row.keypoints]
+        options += [f"{VIDEOS}.ann_file={videos}", f"{KEYPOINTS}.ann_file={keypoints}"]
+    else:
+        command += ["--ann-file", str(videos)]
+    epochs = [option.partition("=")[2] for option in options if option.startswith("train_cfg.max_epochs=")]
+    checkpoint = folder / f"epoch_{epochs[-1]}.pth"
+    if checkpoint.is_file():
+        return checkpoint
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "train.log").open("w", encoding="utf-8") as log:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [*command, "--cfg-options", *options], cwd=ROOT, check=True, stdout=log, stderr=log, env=environment
+        )
+    return checkpoint
+
+
+def live_settings(checkpoint: Path, changes: Sequence[str] = ()) -> Settings:
+    """Return configs/demo.py with this recogniser, on one thread, and these changes."""
+    options = [*changes, f"recogniser.checkpoint={checkpoint}", "recogniser.threads=1"]
+    return Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", options))
+
+
+def clips_of(sources: Sequence[str], splits: Sequence[str], videos: Path) -> list[ClipRecord]:
+    """Return the labelled videos of these sources and splits."""
+    manifests = [videos / source / "manifest.csv" for source in sources]
+    return [clip for path in manifests for clip in read_manifest(path, videos) if clip.split in splits]
