@@ -44,7 +44,7 @@ class Row:
     what: str
     train: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
-    keypoints: tuple[str, ...] = ("fallvision.pkl", "athletics.pkl")
+    keypoints: tuple[str, ...] = ("fallvision.pkl",)
 
 
 def _epochs(count: int) -> tuple[str, str]:
@@ -63,56 +63,37 @@ def _step(number: int, setting: str) -> tuple[str, str]:
 DISTURB, NORMALISE = 3, 4
 """Places of DisturbSkeleton and NormaliseSkeleton in the training pipeline."""
 
-NO_SPORT = ("fallvision.pkl",)
-BEFORE = "without captured sport, and "
-"""Rows that were run before captured sport became part of the recipe; compare them with `no-athletics`."""
-
 ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
     "two-epochs": Row("two epochs", _epochs(2)),
-    "no-athletics": Row("without captured sport (benchmarks/athletics.py)", keypoints=NO_SPORT),
-    "videos-only": Row(BEFORE + "without FallVision, six epochs", _epochs(6), keypoints=()),
-    "scenes": Row(
-        BEFORE + "with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")
-    ),
-    "no-motion": Row(BEFORE + "without motion channels", ("model.backbone.type=STGCN",), keypoints=NO_SPORT),
+    "athletics": Row("with captured sport (benchmarks/athletics.py)", keypoints=("fallvision.pkl", "athletics.pkl")),
+    "videos-only": Row("without FallVision, six epochs", _epochs(6), keypoints=()),
+    "scenes": Row("with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")),
+    "no-motion": Row("without motion channels", ("model.backbone.type=STGCN",)),
     "no-disturbance": Row(
-        BEFORE + "without DisturbSkeleton",
+        "without DisturbSkeleton",
         tuple(
             setting
             for name in ("tilt_degrees", "jitter", "drop_joint", "drop_limb", "drop_frames")
             for setting in _step(DISTURB, f"{name}=0.0")
         )
         + _step(DISTURB, "stretch=1.0"),
-        keypoints=NO_SPORT,
     ),
     "views": Row(
-        BEFORE + "with tilt up to 20 degrees and stretch up to 2",
+        "with tilt up to 20 degrees and stretch up to 2",
         (*_step(DISTURB, "stretch=2.0"), *_step(DISTURB, "tilt_degrees=20.0")),
-        keypoints=NO_SPORT,
     ),
     "image": Row(
-        BEFORE + "image coordinates instead of person-centred ones",
+        "image coordinates instead of person-centred ones",
         (
             *_step(NORMALISE, "mode=image"),
             "val_dataloader.dataset.pipeline.2.mode=image",
             "test_dataloader.dataset.pipeline.2.mode=image",
         ),
-        keypoints=NO_SPORT,
     ),
-    "speeds": Row(
-        BEFORE + "with windows at 0.8, 1 and 1.25 times the speed",
-        _window("speeds=[0.8,1.0,1.25]"),
-        keypoints=NO_SPORT,
-    ),
-    "rates": Row(
-        BEFORE + "with windows at every frame, 15 and 10 poses a second",
-        _window("poses_per_s=[0,15,10]"),
-        keypoints=NO_SPORT,
-    ),
-    "long-windows": Row(
-        BEFORE + "with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",), keypoints=NO_SPORT
-    ),
+    "speeds": Row("with windows at 0.8, 1 and 1.25 times the speed", _window("speeds=[0.8,1.0,1.25]")),
+    "rates": Row("with windows at every frame, 15 and 10 poses a second", _window("poses_per_s=[0,15,10]")),
+    "long-windows": Row("with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",)),
 }
 
 
