@@ -144,7 +144,7 @@ def _stage_by_stage(
         vars(chain)[method] = stopwatch.timed(stage, getattr(chain, method))
     frames = 0
     with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as given:
-        canvas = Canvas(settings.events.alert_score)
+        canvas = Canvas(settings.events)
         draw, encode = stopwatch.timed("draw", canvas.draw), stopwatch.timed("encode", writer.write)
         for seen in chain.run(iter(stopwatch.timed("decode", lambda: next(given, None)), None)):
             if seen.frame is not None:

@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from falldet.cli import stop_on_request
-from falldet.draw import annotate
+from falldet.draw import annotate, draw_zones
 from falldet.errors import FalldetError
+from falldet.events import EventSettings
 from falldet.files import finished_file
 from falldet.overlap import drained, prefetched
 from falldet.pipeline import AHEAD, Pipeline, Seen, Settings
@@ -82,7 +83,7 @@ def watch(
         show: Callable[[Seen], None] = _pass_over
         if options.video:
             writer = stack.enter_context(VideoWriter(options.out_dir / f"{stem}.mp4", info.fps))
-            canvas = Canvas(settings.events.alert_score, options.skeleton_only)
+            canvas = Canvas(settings.events, options.skeleton_only)
             show = stack.enter_context(drained(canvas.shown_by(writer)))
         bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
         given = stack.enter_context(closing(prefetched(read_frames(source))))
@@ -190,12 +191,12 @@ class Canvas:
     """Draws what is known at each frame; remembers only the latest score of the people in sight.
 
     Args:
-        alert_score: marked on the score bars.
+        events: of the event rule; the alert score is marked on the score bars, zones to ignore are outlined.
         skeleton_only: draw on black, so that nobody can be recognised.
     """
 
-    def __init__(self, alert_score: float, skeleton_only: bool = False) -> None:
-        self._alert_score, self._skeleton_only = alert_score, skeleton_only
+    def __init__(self, events: EventSettings, skeleton_only: bool = False) -> None:
+        self._events, self._skeleton_only = events, skeleton_only
         self._falls: dict[int, float] = {}
 
     def draw(self, seen: Seen) -> np.ndarray:
@@ -205,7 +206,8 @@ class Canvas:
         here = {int(track_id) for track_id in seen.people.track_ids}
         self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
         image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
-        return annotate(image, seen.people, self._falls, seen.current, self._alert_score)
+        draw_zones(image, self._events.ignore_zones)
+        return annotate(image, seen.people, self._falls, seen.current, self._events.alert_score)
 
     def shown_by(self, writer: VideoWriter) -> Callable[[Seen], None]:
         """Return a function that draws and writes."""

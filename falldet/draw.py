@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from falldet.skeleton import EDGES, LEFT_JOINTS, RIGHT_JOINTS
 from falldet.types import NO_TRACK, Event, EventState, People
+from falldet.zones import Zone
 
 RED = (48, 48, 224)
 WHITE = (245, 245, 245)
@@ -51,6 +52,18 @@ def annotate(
     if events:
         _draw_alarm(image, list(events.values()), unit)
     return image
+
+
+def draw_zones(image: np.ndarray, zones: Sequence[Zone]) -> None:
+    """Outline polygons, corners in shares of the picture, in place."""
+    unit = max(image.shape[:2]) / 640
+    size = np.array([image.shape[1] - 1, image.shape[0] - 1])
+    for zone in zones:
+        corners = np.rint(np.array(zone) * size).astype(np.int32)
+        cv2.polylines(image, [corners], True, GREY, max(1, round(unit)), cv2.LINE_AA)
+        left, top = corners.min(axis=0)
+        place = (int(left + 4 * unit), int(top + 14 * unit))
+        cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, GREY, max(1, round(unit)), cv2.LINE_AA)
 
 
 def draw_skeleton(

@@ -1,10 +1,11 @@
-"""Zones to ignore: what is inside, and what a wrong zone is told."""
+"""Zones to ignore: what is inside, how they are drawn, and what a wrong zone is told."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from falldet.draw import draw_zones
 from falldet.errors import FalldetError
 from falldet.pipeline import Settings
 from falldet.zones import checked_zones, in_zones
@@ -61,3 +62,17 @@ def test_a_wrong_zone_is_refused_with_an_example(zones: list) -> None:
 def test_zones_are_a_list() -> None:
     with pytest.raises(FalldetError, match=r"events.ignore_zones = 'bed' has the wrong type"):
         Settings.from_groups({"events": {"ignore_zones": "bed"}})
+
+
+@pytest.mark.parametrize("height", [240, 720])
+def test_zones_are_outlined_where_they_are_and_leave_the_rest_to_see(height: int) -> None:
+    width = height * 4 // 3
+    image = np.zeros((height, width, 3), np.uint8)
+    draw_zones(image, (SQUARE,))
+    for x, y in ((0.2, 0.4), (0.6, 0.4), (0.4, 0.2), (0.4, 0.6)):
+        assert image[round(y * (height - 1)), round(x * (width - 1))].max() > 100
+    assert not image[round(0.65 * height) :].any()
+    assert not image[round(0.4 * height) : round(0.55 * height), round(0.3 * width) : round(0.55 * width)].any()
+    untouched = np.zeros_like(image)
+    draw_zones(untouched, ())
+    assert not untouched.any()
