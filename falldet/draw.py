@@ -60,10 +60,12 @@ def draw_zones(image: np.ndarray, zones: Sequence[Zone]) -> None:
     size = np.array([image.shape[1] - 1, image.shape[0] - 1])
     for zone in zones:
         corners = np.rint(np.array(zone) * size).astype(np.int32)
-        cv2.polylines(image, [corners], True, GREY, max(1, round(unit)), cv2.LINE_AA)
         left, top = corners.min(axis=0)
         place = (int(left + 4 * unit), int(top + 14 * unit))
-        cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, GREY, max(1, round(unit)), cv2.LINE_AA)
+        thin = max(1, round(unit))
+        for colour, thickness in ((DARK, 3 * thin), (WHITE, thin)):
+            cv2.polylines(image, [corners], True, colour, thickness, cv2.LINE_AA)
+            cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, colour, thickness, cv2.LINE_AA)
 
 
 def draw_skeleton(
