@@ -6,8 +6,8 @@ python benchmarks/experiments.py --table                                      wr
 
 Grouped cross-validation, the groups being whole sources: one fold trains without URFD and is judged on URFD, the
 other trains without GMDCSA-24 and the surveillance clips and is judged on these. Clips of the test split take no part,
-neither in training nor in judging. What both folds count is added before F1 is taken. Every run is judged by
-configs/demo.py twice: looking at every frame, and at ten frames a second.
+neither in training nor in judging. What both folds count is added before F1 is taken. Each run is judged by
+configs/demo.py.
 """
 
 from __future__ import annotations
@@ -35,9 +35,6 @@ FOLDS = {"urfd": ("urfd",), "others": ("gmdcsa24", "survnofight")}
 GROUPS = {"ceiling": ("cam1",), "surveillance": ("survnofight",)}
 """Group of videos -> what their paths hold; the rest is at eye level, at home."""
 
-PACES = {"every frame": (), "10 a second": ("pace.poses_per_s=10",)}
-"""How often poses are taken -> the settings that say so."""
-
 
 def main() -> int:
     """List, run or tabulate the rows."""
@@ -63,9 +60,11 @@ def main() -> int:
         places = Places(*(folder.resolve() for folder in folders))
         runs = [(name, fold, seed) for seed in arguments.seeds for name in arguments.rows for fold in FOLDS]
         with ProcessPoolExecutor(arguments.jobs) as pool:
-            for future in [pool.submit(run, name, fold, seed, places) for name, fold, seed in runs]:
-                sys.stdout.write(future.result())
-                sys.stdout.flush()
+            for shares in (False, True):  # whoever shares a training comes after it
+                wave = [each for each in runs if bool(ROWS[each[0]].trained_as) is shares]
+                for future in [pool.submit(run, *each, places) for each in wave]:
+                    sys.stdout.write(future.result())
+                    sys.stdout.flush()
     return cli.EXIT_OK
 
 
@@ -74,34 +73,42 @@ def run(name: str, fold: str, seed: int, places: Places) -> str:
     folder = places.work_dir / name / fold / f"seed{seed}"
     if (folder / "result.json").is_file():
         return f"{name} {fold} seed {seed}: done before\n"
+    folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    checkpoint = train(ROWS[name], FOLDS[fold], seed, places.data, folder)
+    row, trained_as = ROWS[name], ROWS[name].trained_as or name
+    checkpoints = []
+    for each in range(seed, seed + row.mean_of):
+        place = places.work_dir / trained_as / fold / f"seed{each}"
+        checkpoints.append(train(ROWS[trained_as], FOLDS[fold], each, places.data, place))
+    checkpoint = checkpoints[0] if row.mean_of == 1 else _mean_of(checkpoints, folder / "mean.onnx")
     trained = time.monotonic()
     with finished_file(folder / "result.json") as stream:
-        json.dump(judge(ROWS[name], fold, checkpoint, places), stream)
+        json.dump(judge(row, fold, checkpoint, places), stream)
     return (
         f"{name} {fold} seed {seed}: {trained - started:.0f} s to train, {time.monotonic() - trained:.0f} s to judge\n"
     )
 
 
+def _mean_of(checkpoints: list[Path], path: Path) -> Path:
+    from falldet.openmmlab.export import config_beside, export_recogniser
+
+    return export_recogniser(config_beside(checkpoints[0]), checkpoints[0], path, *checkpoints[1:])
+
+
 def judge(row: Row, fold: str, checkpoint: Path, places: Places) -> dict[str, Any]:
-    """Return, by pace and group of videos, the falls, and at each threshold those found and the false alarms."""
+    """Return for each group of the fold's videos the falls, and at each threshold those found and the false alarms."""
     clips = clips_of(FOLDS[fold], ("train", "val"), places.videos)
-    result: dict[str, Any] = {}
-    for pace, changes in PACES.items():
-        settings = live_settings(checkpoint, (*row.live, *changes))
-        judged, _ = judge_clips(clips, Judging(settings, THRESHOLDS, places.poses))
-        groups = result.setdefault(pace, {})
-        for clip in judged:
-            path = str(clip.result.clip.path)
-            name = next((group for group, parts in GROUPS.items() if any(part in path for part in parts)), "eye level")
-            nothing = {"falls": 0, "right": [0] * len(THRESHOLDS), "false": [0] * len(THRESHOLDS)}
-            group = groups.setdefault(name, nothing)
-            group["falls"] += len(clip.result.clip.fall_intervals)
-            for place, at_threshold in enumerate(clip.at_thresholds):
-                group["right"][place] += len(at_threshold.match.pairs)
-                group["false"][place] += len(at_threshold.match.false)
-    return result
+    judged, _ = judge_clips(clips, Judging(live_settings(checkpoint, row.live), THRESHOLDS, places.poses))
+    groups: dict[str, Any] = {}
+    for clip in judged:
+        path = str(clip.result.clip.path)
+        name = next((group for group, parts in GROUPS.items() if any(part in path for part in parts)), "eye level")
+        group = groups.setdefault(name, {"falls": 0, "right": [0] * len(THRESHOLDS), "false": [0] * len(THRESHOLDS)})
+        group["falls"] += len(clip.result.clip.fall_intervals)
+        for place, at_threshold in enumerate(clip.at_thresholds):
+            group["right"][place] += len(at_threshold.match.pairs)
+            group["false"][place] += len(at_threshold.match.false)
+    return groups
 
 
 def write_table(work_dir: Path) -> None:

@@ -22,7 +22,7 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]], folds: Iterable[str]) 
     """Return the tables.
 
     Args:
-        results: row -> seed -> fold -> pace -> group of videos -> counts.
+        results: row -> seed -> fold -> group of videos -> counts.
         folds: those that a seed must have to be counted.
     """
     complete = {
@@ -33,16 +33,12 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]], folds: Iterable[str]) 
     rows = [(name, ROWS[name].what, str(len(seeds)), *_cells(seeds)) for name, seeds in complete.items() if seeds]
     head = (
         *("row", "what differs", "seeds", "F1", "F1 without ceiling views", "found at eye level", "from the ceiling"),
-        *("false alarms, surveillance", "others", "F1 at 10 poses a second", "best F1"),
+        *("false alarms, surveillance", "others", "best F1"),
     )
     recipe = complete.get("recipe", [])
     curves = []
-    for title, pace, groups in (
-        ("all", "every frame", None),
-        ("without ceiling views", "every frame", NO_CEILING),
-        ("10 poses a second", "10 a second", None),
-    ):
-        counts = [_add(seed, pace) for seed in recipe]
+    for title, groups in (("all", None), ("without ceiling views", NO_CEILING)):
+        counts = [_add(seed) for seed in recipe]
         means = [_mean([_f1(each, i, groups) for each in counts]) for i in range(len(THRESHOLDS))]
         curves.append((title, *(f"{mean:.3f}" for mean in means)))
     scores = ("F1", *(f"{score:g}" for score in THRESHOLDS))
@@ -68,7 +64,7 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]], folds: Iterable[str]) 
 
 def _cells(seeds: list[Mapping[str, Any]]) -> list[str]:
     place = THRESHOLDS.index(ALERT_SCORE)
-    every = [_add(seed, "every frame") for seed in seeds]
+    every = [_add(seed) for seed in seeds]
     found = [
         f"{_mean([groups[name]['right'][place] for groups in every]):.1f} of {every[0][name]['falls']}"
         for name in ("eye level", "ceiling")
@@ -82,16 +78,15 @@ def _cells(seeds: list[Mapping[str, Any]]) -> list[str]:
         _spread([_f1(groups, place, NO_CEILING) for groups in every]),
         *found,
         *false,
-        _spread([_f1(_add(seed, "10 a second"), place) for seed in seeds]),
         _spread([max(_f1(groups, i) for i in range(len(THRESHOLDS))) for groups in every]),
     ]
 
 
-def _add(seed: Mapping[str, Any], pace: str) -> dict[str, Any]:
+def _add(seed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts by group over all folds; only "eye level" is in several."""
     total: dict[str, Any] = {}
     for fold in seed.values():
-        for name, group in fold[pace].items():
+        for name, group in fold.items():
             known = total.setdefault(name, {"falls": 0, "right": [0] * len(THRESHOLDS), "false": [0] * len(THRESHOLDS)})
             known["falls"] += group["falls"]
             for kind in ("right", "false"):

@@ -39,12 +39,16 @@ class Row:
         train: settings of configs/stgcn_fall_best.py.
         live: settings of configs/demo.py.
         keypoints: annotation files that are learnt from beside the videos'.
+        trained_as: the row whose training this one shares, if any.
+        mean_of: how many seeds, from the given one on, are judged as one recogniser, the mean of their probabilities.
     """
 
     what: str
     train: tuple[str, ...] = ()
     live: tuple[str, ...] = ()
     keypoints: tuple[str, ...] = ("fallvision.pkl",)
+    trained_as: str = ""
+    mean_of: int = 1
 
 
 def _epochs(count: int) -> tuple[str, str]:
@@ -65,7 +69,14 @@ DISTURB, NORMALISE = 3, 4
 
 ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
+    "mean-of-three": Row("the mean of seeds 0, 1 and 2 (--seeds 0)", trained_as="recipe", mean_of=3),
+    "15-a-second": Row("the same, 15 poses a second", live=("pace.poses_per_s=15",), trained_as="recipe"),
+    "10-a-second": Row("the same, 10 poses a second", live=("pace.poses_per_s=10",), trained_as="recipe"),
     "two-epochs": Row("two epochs", _epochs(2)),
+    "shipped": Row(
+        "the shipped width and six epochs, which take half an hour",
+        ("model.backbone.base_channels=24", "model.cls_head.in_channels=96", *_epochs(6)),
+    ),
     "athletics": Row("with captured sport (benchmarks/athletics.py)", keypoints=("fallvision.pkl", "athletics.pkl")),
     "videos-only": Row("without FallVision, six epochs", _epochs(6), keypoints=()),
     "scenes": Row("with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")),
