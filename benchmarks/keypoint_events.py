@@ -39,7 +39,7 @@ def main() -> None:
     chosen = set(contents["split"][arguments.split])
     clips = [annotation for annotation in contents["annotations"] if annotation["frame_dir"] in chosen]
     observed = [observed_clip(annotation, pipeline) for annotation in tqdm(clips, unit="clip")]
-    for score, figures in sweep(observed, settings, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)):
+    for score, figures in sweep(observed, settings, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)):
         sys.stdout.write(
             f"alert score {score:4g}: recall {figures.recall or 0:.3f} ({figures.right} of {figures.falls})  precision "
             f"{figures.precision or 0:.3f} ({figures.false} false)  F1 {figures.f1 or 0:.3f}\n"
