@@ -22,6 +22,7 @@ from falldet.draw import RED, WHITE, draw_skeleton
 from falldet.extract import frame_dirs
 from falldet.files import finished_file
 from falldet.matching import ClipResult
+from falldet.pace import Pace, PaceSettings
 from falldet.pose.sequence import PoseCache, PoseSequence
 from falldet.skeleton import JOINT_COUNT
 from falldet.tracking import PoseTracker, TrackerSettings
@@ -64,7 +65,13 @@ class Mined:
     left_out: list[tuple[Path, float, str]]
 
 
-def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, tracker: TrackerSettings) -> Mined:
+def mine(
+    folder: Path,
+    results: Sequence[ClipResult],
+    cache: PoseCache,
+    tracker: TrackerSettings,
+    pace: PaceSettings | None = None,
+) -> Mined:
     """Write the false alarms of `results` to `folder`: hard_negatives.pkl and a picture each, instead of older ones.
 
     Args:
@@ -72,6 +79,7 @@ def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, tracker:
         results: the judged videos.
         cache: where their poses come from.
         tracker: numbers of the tracker, as they were when the videos were judged.
+        pace: how often poses were taken then; of every frame if not given.
 
     Raises:
         FalldetError: a video can't be read or the folder can't be written.
@@ -88,7 +96,7 @@ def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, tracker:
     _warn(left_out, chosen)
     annotations, pictures = [], []
     for result, name, event in tqdm(chosen, unit="alarm", desc="hard negatives", disable=None):
-        track = track_of(cache.poses(result.clip.path), tracker, event.track_id)
+        track = track_of(cache.poses(result.clip.path), tracker, event.track_id, pace)
         annotation = annotate_alarm(result, name, event, track)
         annotations.append(annotation)
         picture = folder / f"{annotation['frame_dir'].replace('/', '__')}.png"
@@ -133,15 +141,16 @@ class Track:
         return replace(self, time_s=self.time_s[rows], keypoints=self.keypoints[rows], scores=self.scores[rows])
 
 
-def track_of(poses: PoseSequence, settings: TrackerSettings, track_id: int) -> Track:
-    """Return the person whom a tracker with these settings gives the number `track_id`."""
+def track_of(poses: PoseSequence, settings: TrackerSettings, track_id: int, pace: PaceSettings | None = None) -> Track:
+    """Return the person whom a tracker with these settings, looking at this pace, gives the number `track_id`."""
     tracker = PoseTracker(settings)
     count = len(poses.time_s)
     keypoints = np.zeros((count, JOINT_COUNT, 2), np.float32)
     scores = np.zeros((count, JOINT_COUNT), np.float32)
-    for step, (time_s, people) in enumerate(poses.frames()):
-        for row in np.flatnonzero(tracker.update(people, time_s).track_ids == track_id):
-            keypoints[step], scores[step] = people.keypoints[row], people.scores[row]
+    for step, ((time_s, people), due) in enumerate(Pace(pace).chosen(poses.frames(), lambda frame: frame[0])):
+        if due:
+            for row in np.flatnonzero(tracker.update(people, time_s).track_ids == track_id):
+                keypoints[step], scores[step] = people.keypoints[row], people.scores[row]
     return Track(poses.time_s, keypoints, scores, poses.image_hw)
 
 
@@ -166,11 +175,12 @@ def annotate_alarm(result: ClipResult, name: str, event: Event, track: Track) ->
 
 
 def draw_strip(video: Path, event: Event, track: Track) -> np.ndarray:
-    """Return (H, W, 3) uint8 BGR: frames around the alert side by side, the person's skeleton and the time on each."""
+    """Return (H, W, 3) uint8 BGR: frames around the alert that show the person, with skeleton and time."""
     first_s = max(event.start_s - STRIP_MARGIN_S, float(track.time_s[0]))
     last_s = min(event.alert_s + STRIP_MARGIN_S, float(track.time_s[-1]))
     moments = np.linspace(first_s, last_s, STRIP_FRAMES)
-    wanted = [int(np.argmin(np.abs(track.time_s - moment))) for moment in moments]
+    seen = np.flatnonzero(track.scores.any(axis=1))
+    wanted = [int(seen[np.argmin(np.abs(track.time_s[seen] - moment))]) for moment in moments]
     tiles: dict[int, np.ndarray] = {}
     for frame in read_frames(video):
         if frame.index in wanted:

@@ -16,6 +16,7 @@ from falldet.geometry import keypoint_boxes
 from falldet.hard_negatives import STRIP_FRAMES, STRIP_HEIGHT, mine
 from falldet.manifest import ClipRecord, FallInterval
 from falldet.matching import ClipResult, match_alerts
+from falldet.pace import PaceSettings
 from falldet.pose.sequence import PoseCache, PoseSequence
 from falldet.scenes import SCENES, Scene
 from falldet.tracking import TrackerSettings
@@ -145,6 +146,15 @@ def test_a_second_run_replaces_the_first(tmp_path: Path, video: Path, cache: Pos
 
 
 @pytest.mark.openmmlab
+def test_at_a_slower_pace_the_frames_looked_at_are_taken(tmp_path: Path, video: Path, cache: PoseCache) -> None:
+    mined = mine(tmp_path / "hard", [false_alarms(video, 2.5)], cache, TrackerSettings(), PaceSettings(5))
+    (annotation,) = load_annotations(mined.path or "")["annotations"]
+    seen = annotation["keypoint_score"][0].any(axis=1)
+    assert np.flatnonzero(seen).tolist() == [*range(4, 40, 2), 39]  # a new person's first looks pass, the last stays
+    (picture,) = mined.pictures
+    assert cv2.imread(str(picture)) is not None
+
+
 def test_training_reads_windows_without_a_fall(tmp_path: Path, video: Path, cache: PoseCache) -> None:
     """Beside the file of the recipe, as the command that the tool prints does: validation reads both files too."""
     pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")

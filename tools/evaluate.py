@@ -89,7 +89,7 @@ def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pat
     from falldet.hard_negatives import mine
     from falldet.pipeline import pose_cache
 
-    mined = mine(folder, results, pose_cache(cache, settings), settings.tracker)
+    mined = mine(folder, results, pose_cache(cache, settings), settings.tracker, settings.pace)
     if mined.path is None:
         sys.stdout.write(f"no false alarm to learn from; {len(mined.left_out)} were not taken\n")
         return
