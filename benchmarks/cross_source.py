@@ -75,7 +75,7 @@ def main() -> int:
             sys.stdout.write(f"{name} seed {seed}: done\n")
             sys.stdout.flush()
     with finished_file(RESULTS) as stream:
-        json.dump(results, stream, indent=1)
+        json.dump(results, stream)
     with finished_file(TABLE) as stream:
         stream.write(as_markdown(results))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))

@@ -118,7 +118,7 @@ def write_table(work_dir: Path) -> None:
         name, fold, seed = path.parts[-4:-1]
         results.setdefault(name, {}).setdefault(seed, {})[fold] = json.loads(path.read_text(encoding="utf-8"))
     with finished_file(RESULTS) as stream:
-        json.dump(results, stream, indent=1)
+        json.dump(results, stream)
     with finished_file(TABLE) as stream:
         stream.write(as_markdown(results, FOLDS))
     sys.stdout.write(f"{TABLE.relative_to(ROOT)} and {RESULTS.name} written\n")

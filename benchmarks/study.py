@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from falldet.errors import FalldetError
 from falldet.manifest import ClipRecord, read_manifest
 from falldet.pipeline import Settings
 from falldet.settings import read_settings
@@ -120,7 +121,7 @@ class Places:
 
 def add_places(parser: ArgumentParser) -> None:
     """Add the options that `places_of` reads."""
-    data = "folder with falls.pkl and fallvision.pkl (default: data/)"
+    data = "folder of the annotation files, see data/README.md (default: data/)"
     parser.add_argument("--data", type=Path, default=ROOT / "data", help=data)
     parser.add_argument("--videos", type=Path, help=f"folder with {', '.join(f'{name}/' for name in SOURCES)}")
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
@@ -130,8 +131,15 @@ def add_places(parser: ArgumentParser) -> None:
 
 
 def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path) -> Path:
-    """Train on everything but the sources left out and return the checkpoint; a finished run is not repeated."""
+    """Train on everything but the sources left out and return the checkpoint; a finished run is not repeated.
+
+    Raises:
+        FalldetError: an annotation file is missing, or the training failed.
+    """
     videos = data / "falls.pkl"
+    for path in (videos, *(data / name for name in row.keypoints)):
+        if not path.is_file():
+            raise FalldetError(f"no {path}; data/README.md says how it is made")
     prefixes = "[" + ",".join(f"'{source}/'" for source in left_out) + "]"
     options = [
         *SHORT,
@@ -153,9 +161,11 @@ def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "train.log").open("w", encoding="utf-8") as log:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run(
-            [*command, "--cfg-options", *options], cwd=ROOT, check=True, stdout=log, stderr=log, env=environment
+        done = subprocess.run(
+            [*command, "--cfg-options", *options], cwd=ROOT, check=False, stdout=log, stderr=log, env=environment
         )
+    if done.returncode:
+        raise FalldetError(f"training into {folder} failed; train.log there says why")
     return checkpoint
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 
 from cross_source import as_markdown as cross_source_page
 from experiments_table import ALERT_SCORE, as_markdown
-from study import DISTURB, KEYPOINTS, NORMALISE, ROOT, ROWS, SHORT, THRESHOLDS, VIDEOS, live_settings
+from study import DISTURB, KEYPOINTS, NORMALISE, ROOT, ROWS, SHORT, THRESHOLDS, VIDEOS, live_settings, train
 
+from falldet.errors import FalldetError
 from falldet.openmmlab.config import load_config
 
 PLACE = THRESHOLDS.index(ALERT_SCORE)
@@ -49,6 +51,21 @@ def test_steps_are_counted_right(clips: str) -> None:
         "drop_frames": 0.0,
         "stretch": 1.0,
     }
+
+
+def test_what_is_missing_is_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "falls.pkl").touch()
+    with pytest.raises(FalldetError, match=r"no .*fallvision.pkl; data/README.md says how it is made"):
+        train(ROWS["recipe"], ("urfd",), 0, tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_fails_names_its_log(tmp_path: Path) -> None:
+    for name in ("falls.pkl", "fallvision.pkl"):
+        (tmp_path / name).write_bytes(b"no annotations")
+    with pytest.raises(FalldetError, match=r"training into .*run failed; train.log there says why"):
+        train(ROWS["recipe"], (), 0, tmp_path, tmp_path / "run")
+    assert "not a whole pickle" in (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
 
 
 def counts(falls: int, right: int, false: int) -> dict[str, Any]:
