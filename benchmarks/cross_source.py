@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from keypoint_events import observed_clip
-from study import ROOT, ROWS, Places, add_places, clips_of, live_settings, train
+from study import ROOT, ROWS, Places, add_options, clips_of, live_settings, places_of, train
 
 from falldet import cli
 from falldet.annotations import load_annotations
@@ -60,12 +60,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description="What it costs never to have seen a source.", epilog="example: %(prog)s --videos videos/"
     )
-    add_places(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     if not arguments.videos:
         parser.error("name the folder of the videos with --videos")
-    folders = (arguments.data, arguments.videos, arguments.poses, arguments.work_dir)
-    places = Places(*(folder.resolve() for folder in folders))
+    places = places_of(arguments)
     tasks = [(name, seed) for seed in arguments.seeds for name in RUNS]
     with ProcessPoolExecutor(arguments.jobs) as pool:
         futures = {(name, seed): pool.submit(measure, name, seed, places) for name, seed in tasks}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments_table import as_markdown
-from study import ROOT, ROWS, THRESHOLDS, Places, Row, add_places, clips_of, live_settings, train
+from study import ROOT, ROWS, THRESHOLDS, Places, Row, add_options, clips_of, live_settings, places_of, train
 
 from falldet import cli
 from falldet.files import finished_file
@@ -43,7 +43,7 @@ def main() -> int:
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to run (default: list them)")
     parser.add_argument("--table", action="store_true", help="write docs/experiments.md and docs/experiments.json")
-    add_places(parser)
+    add_options(parser)
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.rows) - set(ROWS)):
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
@@ -56,8 +56,7 @@ def main() -> int:
             sys.stdout.write(f"python benchmarks/experiments.py {name:15} --videos videos/   # {row.what}\n")
         sys.stdout.write("python benchmarks/cross_source.py --videos videos/              # sources left out\n")
     else:
-        folders = (arguments.data, arguments.videos, arguments.poses, arguments.work_dir)
-        places = Places(*(folder.resolve() for folder in folders))
+        places = places_of(arguments)
         runs = [(name, fold, seed) for seed in arguments.seeds for name in arguments.rows for fold in FOLDS]
         with ProcessPoolExecutor(arguments.jobs) as pool:
             for shares in (False, True):  # whoever shares a training comes after it

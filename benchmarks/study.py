@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +119,8 @@ class Places:
     work_dir: Path
 
 
-def add_places(parser: ArgumentParser) -> None:
-    """Add the options that `places_of` reads."""
+def add_options(parser: ArgumentParser) -> None:
+    """Add what `places_of` reads, the seeds and how many runs go at a time."""
     data = "folder of the annotation files, see data/README.md (default: data/)"
     parser.add_argument("--data", type=Path, default=ROOT / "data", help=data)
     parser.add_argument("--videos", type=Path, help=f"folder with {', '.join(f'{name}/' for name in SOURCES)}")
@@ -128,6 +128,12 @@ def add_places(parser: ArgumentParser) -> None:
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs" / "experiments", help="runs go here")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each (default: 1)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+
+
+def places_of(arguments: Namespace) -> Places:
+    """Return the places that the options name."""
+    folders = (arguments.data, arguments.videos, arguments.poses, arguments.work_dir)
+    return Places(*(folder.resolve() for folder in folders))
 
 
 def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path) -> Path:

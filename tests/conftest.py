@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from falldet.checkpoints import find_checkpoint
+from falldet.errors import FalldetError
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -32,6 +34,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real videos in ../shared/data, which do not come with the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pose_model() -> Path:
+    """The embedded pose model's file; skipped where it can't be had."""
+    try:
+        return find_checkpoint("movenet_multipose")
+    except FalldetError as error:
+        pytest.skip(f"needs the pose model: {error}")
 
 
 @pytest.fixture

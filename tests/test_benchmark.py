@@ -26,7 +26,6 @@ from falldet.benchmark import (
     with_people,
 )
 from falldet.cameras import measure_cameras, shared_pipelines, side_by_side
-from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
 from falldet.pace import PaceSettings
 from falldet.pipeline import Pipeline, Settings
@@ -227,11 +226,8 @@ def test_an_error_of_one_is_raised_in_its_turn() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pose_model")
 def test_the_tool(tmp_path: Path) -> None:
-    try:
-        find_checkpoint("movenet_multipose")
-    except FalldetError as error:
-        pytest.skip(f"needs the pose model: {error}")
     with VideoWriter(tmp_path / "a.mp4", fps=10) as writer:
         for frame in islice(SCENES["walk"]().frames(), 10):
             writer.write(frame.image, frame.time_s)

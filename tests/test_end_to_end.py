@@ -15,23 +15,13 @@ import numpy as np
 import pytest
 
 from falldet.annotations import load_annotations
-from falldet.checkpoints import find_checkpoint
-from falldet.errors import FalldetError
 from falldet.manifest import read_manifest
 from falldet.scenes import SCENES, Scene
 from falldet.video import VideoWriter, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def pose_model() -> Path:
-    try:
-        return find_checkpoint("movenet_multipose")
-    except FalldetError as error:
-        pytest.skip(f"needs the pose model: {error}")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pose_model")]
 
 
 def tool(name: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:

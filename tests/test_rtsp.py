@@ -18,7 +18,6 @@ import av
 import numpy as np
 import pytest
 
-from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
 from falldet.scenes import SCENES, Scene
 from falldet.video import read_frames
@@ -121,11 +120,8 @@ def test_a_server_that_vanishes_leaves_what_came_before(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pose_model")
 def test_the_demo_finds_the_fall_in_a_stream(tmp_path: Path) -> None:
-    try:
-        find_checkpoint("movenet_multipose")
-    except FalldetError as error:
-        pytest.skip(f"needs the pose model: {error}")
     scene = SCENES["sample"]()
     ((_, start_s, end_s),) = scene.falls()
     served = Server(encode(scene, tmp_path / "sample.mp4").parent)
