@@ -15,7 +15,7 @@ VIDEO ?=
 
 RUN := .venv/bin/python
 SAMPLE := work_dirs/sample.mp4
-PACED := --cfg-options pace.poses_per_s=15 tracker.birth_frames=2
+EVERY_FRAME := --cfg-options pace.poses_per_s=0
 PIP := $(RUN) -m pip --disable-pip-version-check
 # pip's log without what is neither a download nor an error.
 BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
@@ -50,7 +50,7 @@ experiments:  ## List the command that makes each row of the tables of figures
 performance: .venv/.core  ## Make the tables of docs/performance.md, for VIDEO; nothing else should be running
 	@test -n "$(VIDEO)" || { echo "name a video of people: make performance VIDEO=clip.mp4" >&2; exit 2; }
 	@mkdir -p work_dirs/performance
-	@for options in "" "--no-video --cameras 1 2 4 6 8" "--people 3" "$(PACED)" "--no-video --cameras 6 8 $(PACED)"; do \
+	@for options in "" "--no-video --cameras 1 2 4 6 8" "--no-video" "--people 3" "$(EVERY_FRAME)"; do \
 		echo "== tools/benchmark.py $(VIDEO) $$options"; $(RUN) tools/benchmark.py "$(VIDEO)" $$options; \
 	done | tee work_dirs/performance/stages.md
 	@echo "== benchmarks/limits.py"; $(RUN) benchmarks/limits.py | tee work_dirs/performance/limits.md

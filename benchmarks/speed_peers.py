@@ -39,7 +39,6 @@ from falldet.draw import annotate
 from falldet.errors import FalldetError
 from falldet.geometry import box_iou, square_boxes
 from falldet.markdown import table
-from falldet.pace import PaceSettings
 from falldet.pipeline import Pipeline, Settings
 from falldet.settings import read_settings
 from falldet.types import People, Window
@@ -109,8 +108,8 @@ def _table(rounds: dict[str, list[Cost]]) -> list[str]:
 def _peers(clip: Path, without: list[str], mm_frames: int) -> dict[str, Peer]:
     settings = Settings.from_groups(read_settings(CONFIG))
     peers: dict[str, Peer] = {}
-    for pace, poses_per_s in (("", 0.0), (", 15 poses a second", 15.0)):
-        paced = replace(settings, pace=PaceSettings(poses_per_s))
+    for pace, poses_per_s in (("", settings.pace.poses_per_s), (", every frame", 0.0)):
+        paced = replace(settings, pace=replace(settings.pace, poses_per_s=poses_per_s))
         pipeline = Pipeline(paced)
         for kind, video in (("", True), (" without video out", False)):
             peers[f"falldet{kind}{pace}"] = _falldet(clip, pipeline, paced, video)

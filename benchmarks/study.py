@@ -71,8 +71,15 @@ DISTURB, NORMALISE = 3, 4
 ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
     "mean-of-three": Row("the mean of seeds 0, 1 and 2 (--seeds 0)", trained_as="recipe", mean_of=3),
-    "15-a-second": Row("the same, 15 poses a second", live=("pace.poses_per_s=15",), trained_as="recipe"),
-    "10-a-second": Row("the same, 10 poses a second", live=("pace.poses_per_s=10",), trained_as="recipe"),
+    "every-frame": Row("the same, poses of every frame", live=("pace.poses_per_s=0",), trained_as="recipe"),
+    "15-a-second": Row("the same, never more than 15 poses a second", live=("pace.wake_s=0",), trained_as="recipe"),
+    "10-a-second": Row(
+        "the same, never more than 10", live=("pace.poses_per_s=10", "pace.wake_s=0"), trained_as="recipe"
+    ),
+    "wake-at-0.2": Row(
+        "the same, waking at 0.2 for 0.5 s", live=("pace.wake_score=0.2", "pace.wake_s=0.5"), trained_as="recipe"
+    ),
+    "384": Row("the same, pictures of 384 pixels", live=("movenet.input_size=384",), trained_as="recipe"),
     "two-epochs": Row("two epochs", _epochs(2)),
     "shipped": Row(
         "the shipped width and six epochs, which take half an hour",
@@ -105,7 +112,11 @@ ROWS = {
     ),
     "speeds": Row("with windows at 0.8, 1 and 1.25 times the speed", _window("speeds=[0.8,1.0,1.25]")),
     "rates": Row("with windows at every frame, 15 and 10 poses a second", _window("poses_per_s=[0,15,10]")),
-    "long-windows": Row("with windows of 2.7 s", _window("length_s=2.7"), ("windows.length_s=2.7",)),
+    "long-windows": Row(
+        "with windows of 2.7 s",
+        (*_window("length_s=2.7"), *(f"{split}_dataloader.dataset.window.length_s=2.7" for split in ("val", "test"))),
+        ("windows.length_s=2.7",),
+    ),
 }
 
 

@@ -34,7 +34,9 @@ topdown = dict(
 
 # falldet.pace.PaceSettings
 pace = dict(
-    poses_per_s=0.0,
+    poses_per_s=15.0,
+    wake_score=0.01,
+    wake_s=1.0,
 )
 
 # falldet.tracking.TrackerSettings
@@ -43,7 +45,7 @@ tracker = dict(
     gate_iou=0.2,
     pose_weight=0.75,
     square_scale=1.25,
-    birth_frames=3,
+    birth_frames=2,
     birth_score=0.15,
     memory_s=3.0,
     fade_s=1.0,

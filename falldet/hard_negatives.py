@@ -19,13 +19,14 @@ from tqdm import tqdm
 
 from falldet.annotations import dump_annotations
 from falldet.draw import RED, WHITE, draw_skeleton
+from falldet.evaluation import observe_clip
 from falldet.extract import frame_dirs
 from falldet.files import finished_file
+from falldet.manifest import ClipRecord
 from falldet.matching import ClipResult
-from falldet.pace import Pace, PaceSettings
-from falldet.pose.sequence import PoseCache, PoseSequence
+from falldet.pipeline import Pipeline
+from falldet.pose.sequence import PoseCache
 from falldet.skeleton import JOINT_COUNT
-from falldet.tracking import PoseTracker, TrackerSettings
 from falldet.types import Event
 from falldet.video import read_frames
 
@@ -65,21 +66,14 @@ class Mined:
     left_out: list[tuple[Path, float, str]]
 
 
-def mine(
-    folder: Path,
-    results: Sequence[ClipResult],
-    cache: PoseCache,
-    tracker: TrackerSettings,
-    pace: PaceSettings | None = None,
-) -> Mined:
+def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline: Pipeline) -> Mined:
     """Write the false alarms of `results` to `folder`: hard_negatives.pkl and a picture each, instead of older ones.
 
     Args:
         folder: made if it is not there.
         results: the judged videos.
         cache: where their poses come from.
-        tracker: numbers of the tracker, as they were when the videos were judged.
-        pace: how often poses were taken then; of every frame if not given.
+        pipeline: with the settings and the recogniser that the videos were judged with.
 
     Raises:
         FalldetError: a video can't be read or the folder can't be written.
@@ -96,7 +90,7 @@ def mine(
     _warn(left_out, chosen)
     annotations, pictures = [], []
     for result, name, event in tqdm(chosen, unit="alarm", desc="hard negatives", disable=None):
-        track = track_of(cache.poses(result.clip.path), tracker, event.track_id, pace)
+        track = track_of(result.clip, cache, pipeline, event.track_id)
         annotation = annotate_alarm(result, name, event, track)
         annotations.append(annotation)
         picture = folder / f"{annotation['frame_dir'].replace('/', '__')}.png"
@@ -124,7 +118,7 @@ class Track:
     """One person over a whole video.
 
     Attributes:
-        time_s: (T,) float64, times of all frames in seconds.
+        time_s: (T,) float64, times of the frames that were looked at, in seconds.
         keypoints: (T, K, 2) float32, pixels; 0 where the person was not seen.
         scores: (T, K) float32; 0 where the person was not seen.
         image_hw: height and width of the frames in pixels.
@@ -141,17 +135,16 @@ class Track:
         return replace(self, time_s=self.time_s[rows], keypoints=self.keypoints[rows], scores=self.scores[rows])
 
 
-def track_of(poses: PoseSequence, settings: TrackerSettings, track_id: int, pace: PaceSettings | None = None) -> Track:
-    """Return the person whom a tracker with these settings, looking at this pace, gives the number `track_id`."""
-    tracker = PoseTracker(settings)
-    count = len(poses.time_s)
-    keypoints = np.zeros((count, JOINT_COUNT, 2), np.float32)
-    scores = np.zeros((count, JOINT_COUNT), np.float32)
-    for step, ((time_s, people), due) in enumerate(Pace(pace).chosen(poses.frames(), lambda frame: frame[0])):
-        if due:
-            for row in np.flatnonzero(tracker.update(people, time_s).track_ids == track_id):
-                keypoints[step], scores[step] = people.keypoints[row], people.scores[row]
-    return Track(poses.time_s, keypoints, scores, poses.image_hw)
+def track_of(clip: ClipRecord, cache: PoseCache, pipeline: Pipeline, track_id: int) -> Track:
+    """Return the person to whom the chain gives the number `track_id`, in the frames that it looks at."""
+    poses = cache.poses(clip.path)
+    frames = observe_clip(clip, poses, pipeline).frames
+    keypoints = np.zeros((len(frames), JOINT_COUNT, 2), np.float32)
+    scores = np.zeros((len(frames), JOINT_COUNT), np.float32)
+    for step, frame in enumerate(frames):
+        for row in np.flatnonzero(frame.people.track_ids == track_id):
+            keypoints[step], scores[step] = frame.people.keypoints[row], frame.people.scores[row]
+    return Track(np.array([frame.time_s for frame in frames]), keypoints, scores, poses.image_hw)
 
 
 def annotate_alarm(result: ClipResult, name: str, event: Event, track: Track) -> dict[str, Any]:
@@ -181,15 +174,17 @@ def draw_strip(video: Path, event: Event, track: Track) -> np.ndarray:
     moments = np.linspace(first_s, last_s, STRIP_FRAMES)
     seen = np.flatnonzero(track.scores.any(axis=1))
     wanted = [int(seen[np.argmin(np.abs(track.time_s[seen] - moment))]) for moment in moments]
+    rows = {round(float(track.time_s[row]), 3): row for row in wanted}
     tiles: dict[int, np.ndarray] = {}
     for frame in read_frames(video):
-        if frame.index in wanted:
+        row = rows.get(round(frame.time_s, 3))
+        if row is not None:
             unit = max(frame.image.shape[:2]) / 640
-            draw_skeleton(frame.image, track.keypoints[frame.index], track.scores[frame.index], RED, unit)
-            tiles[frame.index] = _tile(frame.image, f"{frame.time_s:.2f} s")
-        if frame.index >= wanted[-1]:
+            draw_skeleton(frame.image, track.keypoints[row], track.scores[row], RED, unit)
+            tiles[row] = _tile(frame.image, f"{frame.time_s:.2f} s")
+        if len(tiles) == len(rows):
             break
-    return np.hstack([tiles[index] for index in wanted])
+    return np.hstack([tiles[row] for row in wanted])
 
 
 def _tile(image: np.ndarray, text: str) -> np.ndarray:

@@ -116,7 +116,7 @@ class Pipeline:
             FusionSettings(settings.fusion.record_rule, whole_s, max(whole_s, settings.fusion.patience_s))
         )
         self.decoder = EventDecoder(settings.events)
-        self.pace = Pace(settings.pace)
+        self.pace = Pace(settings.pace, AHEAD)
         self._people = People.none()
 
     def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
@@ -124,9 +124,11 @@ class Pipeline:
 
         Args:
             frames: in order.
-            ahead: images that may be on their way through the pose source while earlier ones are followed. The results
-                are the same; 0 gives each frame's at once, more is quicker.
+            ahead: images that may be on their way through the pose source while earlier ones are followed, at most
+                `AHEAD`. The results are the same; 0 gives each frame's at once, more is quicker.
         """
+        if ahead > AHEAD:
+            raise ValueError(f"ahead = {ahead} must be at most {AHEAD}")
         last_s = 0.0
         for frame, answer in self._asked(frames, ahead):
             if answer is None:
@@ -171,7 +173,9 @@ class Pipeline:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
         self._people = people = self.tracker.update(people, time_s)
         windows = self.windower.push(time_s, people, image_hw)
-        return people, self.recognise(windows) if windows else []
+        scores = self.recognise(windows) if windows else []
+        self.pace.note(time_s, scores)
+        return people, scores
 
     def decide(
         self, index: int, time_s: float, people: People, image_hw: tuple[int, int], window_scores: list[WindowScore]

@@ -46,7 +46,7 @@ class TrackerSettings:
     gate_iou: float = 0.2
     pose_weight: float = 0.75
     square_scale: float = 1.25
-    birth_frames: int = 3
+    birth_frames: int = 2
     birth_score: float = 0.15
     memory_s: float = 3.0
     fade_s: float = 1.0

@@ -82,7 +82,7 @@ def recognise(windows: list[Window]) -> list[WindowScore]:
 
 
 def chain(source: Bright, poses_per_s: float = 0.0) -> tuple[Settings, Pipeline]:
-    settings = Settings(pace=PaceSettings(poses_per_s))
+    settings = Settings(pace=PaceSettings(poses_per_s, wake_s=0))
     return settings, Pipeline(settings, recognise, source)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from falldet.pace import Pace, PaceSettings
+from falldet.types import WindowScore
 
 
 def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
@@ -53,9 +54,42 @@ def test_after_a_reset_the_next_frame_is_looked_at() -> None:
     assert pace.is_due(0.0)
 
 
-def test_a_negative_rate_is_refused() -> None:
-    with pytest.raises(ValueError, match="poses_per_s = -1"):
-        PaceSettings(-1)
+@pytest.mark.parametrize("name", ["poses_per_s", "wake_s"])
+def test_a_negative_number_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} = -1"):
+        PaceSettings(**{name: -1})
+
+
+def looks(scores: list[float], ahead: int = 0, fps: float = 30.0) -> list[int]:
+    """Frames that are looked at, when a look at frame i shows a window of scores[i]."""
+    pace, looked = Pace(PaceSettings(10, wake_score=0.5, wake_s=0.2), ahead), []
+    for number, score in enumerate(scores):
+        if pace.is_due(number / fps):
+            looked.append(number)
+            pace.note(number / fps, [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, score)])
+    return looked
+
+
+def test_a_score_wakes_it_for_its_time() -> None:
+    scores = [0.0] * 30
+    scores[6] = 0.5
+    assert looks(scores) == [0, 3, *range(6, 13), 15, 18, 21, 24, 27]
+    assert looks([0.49] * 30) == list(range(0, 30, 3))
+
+
+def test_a_score_counts_so_many_looks_later() -> None:
+    scores = [0.0] * 30
+    scores[6] = 0.5
+    assert looks(scores, ahead=1) == [0, 3, 6, *range(9, 13), 15, 18, 21, 24, 27]
+    assert looks(scores, ahead=2) == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]  # it is over by then
+
+
+def test_at_every_frame_nothing_is_kept() -> None:
+    pace = Pace(PaceSettings(0))
+    for number in range(1000):
+        assert pace.is_due(number / 30)
+        pace.note(number / 30, [WindowScore(1, 0.0, 1.0, 0.9)])
+    assert len(pace._awake_s) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])

@@ -74,9 +74,12 @@ def recognise(windows: list[Window]) -> list[WindowScore]:
     ]
 
 
-def run(pose_source: Plain, poses_per_s: float = 0.0, ahead: int = 0) -> list[Seen]:
-    settings = Settings(pace=PaceSettings(poses_per_s))
-    return list(Pipeline(settings, recognise, pose_source).run(FRAMES, ahead))
+EVERY_FRAME, FIFTEEN = PaceSettings(0), PaceSettings(15, wake_s=0)
+WAKING = PaceSettings(15, wake_score=0.9, wake_s=0.3)
+
+
+def run(pose_source: Plain, pace: PaceSettings = EVERY_FRAME, ahead: int = 0) -> list[Seen]:
+    return list(Pipeline(Settings(pace=pace), recognise, pose_source).run(FRAMES, ahead))
 
 
 def outcome(seen: list[Seen]) -> list[tuple]:
@@ -94,15 +97,31 @@ def outcome(seen: list[Seen]) -> list[tuple]:
     ]
 
 
-@pytest.mark.parametrize("ahead", [1, 2, 7, 10_000])
-@pytest.mark.parametrize("poses_per_s", [0.0, 15.0])
-def test_asking_ahead_changes_nothing(ahead: int, poses_per_s: float) -> None:
+@pytest.mark.parametrize("ahead", [1, 2])
+@pytest.mark.parametrize("pace", [EVERY_FRAME, FIFTEEN, WAKING])
+def test_asking_ahead_changes_nothing(ahead: int, pace: PaceSettings) -> None:
     source = Waiting()
-    plain = run(truth, poses_per_s)
-    assert outcome(run(source, poses_per_s, ahead)) == outcome(plain)
+    plain = run(truth, pace)
+    assert outcome(run(source, pace, ahead)) == outcome(plain)
     assert source.most == min(ahead + 1, len(source.asked))
     assert sum(len(s.events) for s in plain) > 0
     assert sum(len(s.record) for s in plain) > 100
+
+
+def test_farther_ahead_than_the_pace_allows_is_refused() -> None:
+    with pytest.raises(ValueError, match="ahead = 3 must be at most 2"):
+        run(Waiting(), ahead=3)
+
+
+def test_every_frame_is_looked_at_while_somebody_may_be_falling() -> None:
+    def suspicious(windows: list[Window]) -> list[WindowScore]:
+        return [WindowScore(w.track_id, w.start_s, w.stop_s, 0.5 if 2.0 <= w.stop_s < 3.0 else 0.0) for w in windows]
+
+    source = Waiting()
+    list(Pipeline(Settings(pace=PaceSettings(15)), suspicious, source).run(FRAMES, ahead=2))
+    awake = range(65, 113)  # after two more looks than that at 2.0 s, until one second after that at 2.77 s
+    odd = [index for index in source.asked if index % 2 == 1 and index < len(FRAMES) - 1]
+    assert odd == [index for index in awake if index % 2 == 1]
 
 
 def test_a_result_comes_as_soon_as_its_people_are_known() -> None:
@@ -114,7 +133,7 @@ def test_a_result_comes_as_soon_as_its_people_are_known() -> None:
             given.append(frame.index)
             yield frame
 
-    for seen in Pipeline(Settings(pace=PaceSettings(15)), recognise, source).run(frames(), ahead=0):
+    for seen in Pipeline(Settings(pace=FIFTEEN), recognise, source).run(frames(), ahead=0):
         if seen.frame is not None:
             assert seen.frame.index >= given[-1] - (seen.frame.index % 2)  # frames between wait for the next
     assert len(given) == len(FRAMES)
@@ -122,7 +141,7 @@ def test_a_result_comes_as_soon_as_its_people_are_known() -> None:
 
 def test_between_poses_people_stay_and_every_frame_keeps_its_row() -> None:
     source = Waiting()
-    seen = run(source, poses_per_s=15, ahead=2)
+    seen = run(source, FIFTEEN, ahead=2)
     assert source.asked == [*range(0, len(FRAMES), 2), len(FRAMES) - 1]
     for before, between in zip(seen[:-3:2], seen[1:-3:2], strict=True):
         assert between.people is before.people
@@ -130,11 +149,11 @@ def test_between_poses_people_stay_and_every_frame_keeps_its_row() -> None:
         assert between.current == before.current
     rows = [(score.track_id, score.frame_index) for s in seen for score in s.record]
     assert len(set(rows)) == len(rows)
-    assert {index for track_id, index in rows if track_id == 1} == set(range(4, len(FRAMES)))
+    assert {index for track_id, index in rows if track_id == 1} == set(range(2, len(FRAMES)))
 
 
 def test_after_one_source_the_next_starts_afresh() -> None:
-    pipeline = Pipeline(Settings(pace=PaceSettings(15)), recognise, truth)
+    pipeline = Pipeline(Settings(pace=FIFTEEN), recognise, truth)
     first = outcome(list(pipeline.run(FRAMES[:121])))
     assert outcome(list(pipeline.run(FRAMES[:121]))) == first
 

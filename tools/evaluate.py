@@ -87,9 +87,11 @@ def main() -> int:
 
 def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Path, settings: Settings) -> None:
     from falldet.hard_negatives import mine
-    from falldet.pipeline import pose_cache
+    from falldet.pipeline import Pipeline, pose_cache
+    from falldet.pose.source import NoPoseSource
 
-    mined = mine(folder, results, pose_cache(cache, settings), settings.tracker, settings.pace)
+    pipeline = Pipeline(settings, pose_source=NoPoseSource())
+    mined = mine(folder, results, pose_cache(cache, settings), pipeline)
     if mined.path is None:
         sys.stdout.write(f"no false alarm to learn from; {len(mined.left_out)} were not taken\n")
         return
