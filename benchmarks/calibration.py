@@ -6,7 +6,7 @@ judges the finished runs of `benchmarks/experiments.py recipe` and writes docs/c
 the method: Guo et al., On Calibration of Modern Neural Networks, 2017.
 
 Each fold's recogniser is judged on the train and val clips of the sources it was trained without. Its windows get the
-labels that training would give them (`label_windows`): a fall where at least 0.6 of the going down lies in the window,
+labels that training would give them (`label_windows`): a fall where at least half of the going down lies in the window,
 no fall where at most 0.15 does, others are left out. Who falls is decided as in training too, without looking at the
 scores: the clip's main person, and whoever is not in sight beside them during a fall and so is taken for them under
 another track id; a window of somebody else that holds a fall is left out.
@@ -50,7 +50,9 @@ from falldet.types import NO_TRACK, WindowScore
 
 RESULTS, PAGE, PICTURE = (ROOT / "docs" / f"calibration.{suffix}" for suffix in ("json", "md", "png"))
 SCORES = (*THRESHOLDS, 0.995, 0.999)
-FALL_OVERLAP, CLEAR_OVERLAP = 0.6, 0.15
+FALL_OVERLAP, CLEAR_OVERLAP = 0.5, 0.15
+"""Shares of the going down that make a window a fall and no fall in configs/stgcn_fall_best.py."""
+
 CLASS_WEIGHT = 3.0
 """How much more a fall counts than another window in the loss of configs/stgcn_fall_best.py."""
 

@@ -11,7 +11,17 @@ import pytest
 
 pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 
-from calibration import CLASS_WEIGHT, Scaling, calibration_error, fitted, labelled_windows, reliability, rescored
+from calibration import (
+    CLASS_WEIGHT,
+    CLEAR_OVERLAP,
+    FALL_OVERLAP,
+    Scaling,
+    calibration_error,
+    fitted,
+    labelled_windows,
+    reliability,
+    rescored,
+)
 from study import ROOT
 
 from falldet.evaluation import Observed, ObservedFrame
@@ -74,9 +84,12 @@ def test_a_weight_multiplies_the_odds() -> None:
     assert fitted(weighted, truth, 3.0).temperature == pytest.approx(1, rel=0.05)
 
 
-def test_the_weight_is_that_of_training() -> None:
-    once, more = load_config(ROOT / "configs" / "stgcn_fall_best.py").model.cls_head.loss_cls.class_weight
+def test_weight_and_overlaps_are_those_of_training() -> None:
+    config = load_config(ROOT / "configs" / "stgcn_fall_best.py")
+    once, more = config.model.cls_head.loss_cls.class_weight
     assert more / once == CLASS_WEIGHT
+    window = config.val_dataloader.dataset.window
+    assert (window.fall_overlap, window.clear_overlap) == (FALL_OVERLAP, CLEAR_OVERLAP)
 
 
 def test_the_calibration_error_is_the_gap() -> None:
@@ -98,10 +111,10 @@ def test_certainty_falls_into_the_last_bin() -> None:
     [
         (2.17, 2.15, False),
         (2.22, 2.2, None),
-        (2.57, 2.55, None),
-        (2.62, 2.6, True),
-        (4.38, 2.4, True),
-        (4.43, 2.45, None),
+        (2.47, 2.45, None),
+        (2.52, 2.5, True),
+        (4.48, 2.5, True),
+        (4.53, 2.55, None),
         (4.78, 2.8, None),
         (4.83, 2.85, False),
     ],
@@ -149,7 +162,9 @@ def test_the_labels_are_those_of_training() -> None:
         f"clip@{list(tracks).index(score.track_id)}@{score.stop_s:.2f}": is_fall
         for score, is_fall in labelled_windows(scored(clip(tracks, fall)))
     }
-    assert names == {sample["frame_dir"]: bool(sample["label"]) for sample in label_windows(annotation)}
+    assert names == {
+        sample["frame_dir"]: bool(sample["label"]) for sample in label_windows(annotation, fall_overlap=FALL_OVERLAP)
+    }
     assert {name[:7] for name, is_fall in names.items() if is_fall} == {"clip@2@"}
 
 
