@@ -55,6 +55,7 @@ def main() -> int:
         for name, row in ROWS.items():
             sys.stdout.write(f"python benchmarks/experiments.py {name:15} --videos videos/   # {row.what}\n")
         sys.stdout.write("python benchmarks/cross_source.py --videos videos/              # sources left out\n")
+        sys.stdout.write("python benchmarks/retraining.py --videos videos/                # learnt from false alarms\n")
     else:
         places = places_of(arguments)
         runs = [(name, fold, seed) for seed in arguments.seeds for name in arguments.rows for fold in FOLDS]

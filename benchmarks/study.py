@@ -147,16 +147,42 @@ def places_of(arguments: Namespace) -> Places:
     return Places(*(folder.resolve() for folder in folders))
 
 
-def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path) -> Path:
+def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path, more: Sequence[Path] = ()) -> Path:
     """Train on everything but the sources left out and return the checkpoint; a finished run is not repeated.
+
+    Args:
+        row: what differs from the recipe.
+        left_out: sources of videos that are not trained on.
+        seed: of the run.
+        data: folder of the annotation files.
+        folder: where the run goes.
+        more: annotation files that are trained on as the videos are.
 
     Raises:
         FalldetError: an annotation file is missing, or the training failed.
     """
-    videos = data / "falls.pkl"
-    for path in (videos, *(data / name for name in row.keypoints)):
+    for path in (data / "falls.pkl", *(data / name for name in row.keypoints)):
         if not path.is_file():
             raise FalldetError(f"no {path}; data/README.md says how it is made")
+    command = training_command(row, left_out, seed, data, folder, more)
+    epochs = [option.partition("=")[2] for option in command if option.startswith("train_cfg.max_epochs=")]
+    checkpoint = folder / f"epoch_{epochs[-1]}.pth"
+    if checkpoint.is_file():
+        return checkpoint
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "train.log").open("w", encoding="utf-8") as log:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=log, env=environment)
+    if done.returncode:
+        raise FalldetError(f"training into {folder} failed; train.log there says why")
+    return checkpoint
+
+
+def training_command(
+    row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path, more: Sequence[Path] = ()
+) -> list[str]:
+    """Return the command that `train` runs; see there for the arguments."""
+    videos = data / "falls.pkl"
     prefixes = "[" + ",".join(f"'{source}/'" for source in left_out) + "]"
     options = [
         *SHORT,
@@ -171,19 +197,9 @@ def train(row: Row, left_out: Sequence[str], seed: int, data: Path, folder: Path
         options += [f"{VIDEOS}.ann_file={videos}", f"{KEYPOINTS}.ann_file={keypoints}"]
     else:
         command += ["--ann-file", str(videos)]
-    epochs = [option.partition("=")[2] for option in options if option.startswith("train_cfg.max_epochs=")]
-    checkpoint = folder / f"epoch_{epochs[-1]}.pth"
-    if checkpoint.is_file():
-        return checkpoint
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "train.log").open("w", encoding="utf-8") as log:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*command, "--cfg-options", *options], cwd=ROOT, check=False, stdout=log, stderr=log, env=environment
-        )
-    if done.returncode:
-        raise FalldetError(f"training into {folder} failed; train.log there says why")
-    return checkpoint
+    if more:
+        command += ["--add-ann-file", *(str(path) for path in more)]
+    return [*command, "--cfg-options", *options]
 
 
 def live_settings(checkpoint: Path, changes: Sequence[str] = ()) -> Settings:

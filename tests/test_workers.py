@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import runpy
 import signal
 import subprocess
 import sys
@@ -159,3 +160,16 @@ def test_the_tool_writes_report_and_hard_negatives(tmp_path: Path) -> None:
         "python tools/train.py configs/stgcn_fall_best.py --add-ann-file hard/hard_negatives.pkl "
         "--cfg-options load_from=checkpoints/stgcn_fall.pth optim_wrapper.optimizer.lr=0.01"
     )
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "weights"),
+    [
+        ("work_dirs/own/epoch_6.pth", "work_dirs/own/epoch_6.pth"),
+        ("stgcn_fall", "checkpoints/stgcn_fall.pth"),
+        ("own.onnx", "checkpoints/stgcn_fall.pth"),
+    ],
+)
+def test_training_goes_on_from_what_raised_the_alarms(checkpoint: str, weights: str) -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "evaluate.py"))
+    assert tool["weights_of"](checkpoint) == weights

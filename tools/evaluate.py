@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 RETRAIN = """\
 python tools/train.py configs/stgcn_fall_best.py --add-ann-file {path} \
---cfg-options load_from=checkpoints/stgcn_fall.pth optim_wrapper.optimizer.lr=0.01"""
+--cfg-options load_from={weights} optim_wrapper.optimizer.lr=0.01"""
+
+SHIPPED_WEIGHTS = "checkpoints/stgcn_fall.pth"
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -98,8 +100,13 @@ def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pat
     sys.stdout.write(
         f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were not taken. Look at the "
         f"pictures in {folder} first: a fall among them would be learnt as none. Then train with\n"
-        f"{RETRAIN.format(path=mined.path)}\n"
+        f"{RETRAIN.format(path=mined.path, weights=weights_of(settings.recogniser.checkpoint))}\n"
     )
+
+
+def weights_of(checkpoint: str) -> str:
+    """Return what training goes on from: the .pth file that raised the alarms, or else the shipped one."""
+    return checkpoint if checkpoint.endswith(".pth") else SHIPPED_WEIGHTS
 
 
 if __name__ == "__main__":
