@@ -80,7 +80,6 @@ ROWS = {
         "the same, waking at 0.2 for 0.5 s", live=("pace.wake_score=0.2", "pace.wake_s=0.5"), trained_as="recipe"
     ),
     "384": Row("the same, pictures of 384 pixels", live=("movenet.input_size=384",), trained_as="recipe"),
-    "two-epochs": Row("two epochs", _epochs(2)),
     "shipped": Row(
         "the shipped width and six epochs, which take half an hour",
         ("model.backbone.base_channels=24", "model.cls_head.in_channels=96", *_epochs(6)),
