@@ -90,6 +90,7 @@ class Eyes:
             return make_pose_source(settings.pose, movenet, settings.topdown)
 
         self._plain, self._large = source(settings.movenet), source(replace(settings.movenet, input_size=384))
+        self._side = settings.movenet.input_size
         self._last_box: np.ndarray | None = None
 
     def watch(self, clip: ClipRecord) -> dict[str, list[Look]]:
@@ -122,9 +123,10 @@ class Eyes:
         """Return the part of the picture around the last sight of the person; all of it before there was one."""
         if self._last_box is None:
             return image
-        height, width = image.shape[:2]
-        left, top, right, bottom = square_boxes(self._last_box[None], SQUARE_SCALE)[0].round().astype(int)
-        return np.ascontiguousarray(image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)])
+        left, top, right, _ = square_boxes(self._last_box[None], SQUARE_SCALE)[0]
+        scale = self._side / (right - left)
+        to_square = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
+        return cv2.warpAffine(image, to_square, (self._side, self._side), flags=cv2.INTER_AREA)
 
 
 def _timed(source: Callable[[np.ndarray], People], image: np.ndarray) -> tuple[Look, np.ndarray | None]:
