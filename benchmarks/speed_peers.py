@@ -5,7 +5,7 @@
 Ratios are taken within each round, so that a busy machine disturbs both sides alike; the table gives their median and
 range. Loading models is not counted. The rows:
 
-- falldet, falldet without video out, and both with poses at 15 a second.
+- falldet, falldet without video out, and both with poses of every frame.
 - mm APIs: MMAction2's own demo, see benchmarks/peers/mm_speed.py. So slow that only `--mm-frames` frames are taken, and
   one window; a window is due every 8 frames. Extracting pictures before and drawing afterwards is not counted.
 - reference re-enacted: the reference project's algorithm with falldet's embedded poses and recogniser, so that what
