@@ -111,8 +111,8 @@ class DownloadServer:
             handler.send_header("Content-Length", str(len(body[start:end])))
         handler.end_headers()
         part = body[start : len(body) // 2 if words & {"cut", "stall"} else end]
+        request.sent = len(part)  # before the client has it all and may look
         handler.wfile.write(part)
-        request.sent = len(part)
         if "stall" in words:
             handler.wfile.flush()
             time.sleep(1.0)
