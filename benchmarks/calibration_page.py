@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from experiments_table import ALERT_SCORE
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, ScalarFormatter
 
 from falldet.files import finished_file
 from falldet.markdown import table
-from falldet.plots import COLOURS
+from falldet.plots import COLOURS, INK, MUTED, plain
 
 FOLDS = {"urfd": "URFD", "others": "GMDCSA-24 and surveillance"}
 SCALINGS = {
@@ -26,7 +25,6 @@ SCALINGS = {
     "both": "weight taken out, temperature",
 }
 DRAWN = ("trained", "temperature", "weight")
-_INK, _GRID, _MUTED = "#222222", "#E3E3E3", "#6B6B6B"
 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
@@ -127,20 +125,20 @@ def reliability_plot(path: Path, results: Mapping[str, Any]) -> None:
         some, edges = windows > 0, np.linspace(0, 1, len(windows) + 1)
         share, mean = falls[some] / windows[some], probability[some] / windows[some]
         above.bar(edges[:-1][some], share, edges[1], align="edge", color=colour, alpha=0.22, edgecolor="white")
-        above.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1.2)
+        above.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1.2)
         above.plot(mean, share, "o-", color=colour, linewidth=2, markersize=5, markeredgecolor="white", clip_on=False)
         below.bar(edges[:-1], windows, edges[1], align="edge", color=colour, edgecolor="white")
-        above.set_title(SCALINGS[scaling], loc="left", fontsize=13, color=_INK, pad=12)
+        above.set_title(SCALINGS[scaling], loc="left", fontsize=13, color=INK, pad=12)
         error = np.abs(falls - probability).sum() / windows.sum()
-        above.text(0.05, 0.93, f"calibration error {error:.3f}", transform=above.transAxes, color=_INK, va="top")
-        below.set_xlabel("probability of a fall", color=_INK)
-        _plain(above)
-        _plain(below)
+        above.text(0.05, 0.93, f"calibration error {error:.3f}", transform=above.transAxes, color=INK, va="top")
+        below.set_xlabel("probability of a fall", color=INK)
+        plain(above)
+        plain(below)
     axes[0, 0].set(xlim=(0, 1), ylim=(0, 1))
     axes[1, 0].xaxis.set_major_formatter("{x:g}")
-    axes[0, 0].set_ylabel("windows that hold a fall", color=_INK)
+    axes[0, 0].set_ylabel("windows that hold a fall", color=INK)
     axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    axes[1, 0].set_ylabel("windows", color=_INK)
+    axes[1, 0].set_ylabel("windows", color=INK)
     axes[1, 0].set_yscale("log")
     axes[1, 0].set_ylim(bottom=1)
     axes[1, 0].yaxis.set_major_formatter(ScalarFormatter())
@@ -149,13 +147,3 @@ def reliability_plot(path: Path, results: Mapping[str, Any]) -> None:
         below.yaxis.set_minor_locator(NullLocator())
     with finished_file(path, binary=True) as stream:
         figure.savefig(stream, format="png")
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(True, color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_MUTED)

@@ -123,7 +123,7 @@ class Eyes:
         left, top, right, _ = square_boxes(self._last_box[None], SQUARE_SCALE)[0]
         scale = self._side / (right - left)
         to_square = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
-        return cv2.warpAffine(image, to_square, (self._side, self._side), flags=cv2.INTER_AREA)
+        return cv2.warpAffine(image, to_square, (self._side, self._side))
 
 
 def _look(source: Callable[[np.ndarray], People], image: np.ndarray) -> tuple[Look, np.ndarray | None]:

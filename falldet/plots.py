@@ -21,7 +21,7 @@ from falldet.types import Event
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#4D4D4D")
 """One for each person, told apart by colour-blind readers too (Okabe and Ito, Color Universal Design, 2008)."""
 
-_INK, _GRID, _MUTED = "#222222", "#E3E3E3", "#6B6B6B"
+INK, GRID, MUTED = "#222222", "#E3E3E3", "#6B6B6B"
 _DOTS_PER_INCH = 130
 _LEGEND_PEOPLE = 10
 
@@ -62,7 +62,7 @@ def loss_plot(
         _mark_single(axes, epochs, losses, colour)
     if best_epoch is not None and best_epoch in list(val[0]):
         loss = val[1][list(val[0]).index(best_epoch)]
-        axes.axvline(best_epoch, color=_MUTED, linewidth=1, linestyle=":", zorder=1)
+        axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=":", zorder=1)
         axes.plot(
             [best_epoch],
             [loss],
@@ -97,7 +97,7 @@ def confusion_matrix_plot(
     figure, axes = _canvas(title, "predicted", "true", size=(5.2, 4.8))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.55 else _INK
+        colour = "white" if shares[row, column] > 0.55 else INK
         axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=24, color=colour)
         axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", ha="center", va="center", fontsize=11, color=colour)
     names, totals = ("no fall", "fall"), counts.sum(axis=1)
@@ -139,7 +139,7 @@ def precision_recall_plot(
             label=f"score > {threshold:g}",
         )
     if len(truth):
-        axes.axhline(truth.mean(), color=_MUTED, linewidth=1, linestyle=":", label=f"share of falls {truth.mean():.2f}")
+        axes.axhline(truth.mean(), color=MUTED, linewidth=1, linestyle=":", label=f"share of falls {truth.mean():.2f}")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
     axes.legend(frameon=False, loc="lower left")
     _save(figure, path)
@@ -175,7 +175,7 @@ def operating_curve_plot(path: str | Path, points: Sequence[tuple[float, float, 
     rates, recalls, scores = np.asarray(points, np.float64).reshape(-1, 3).T
     axes.plot(rates, recalls, "o-", color=COLOURS[0], linewidth=2, markersize=4)
     for rate, recall, score in points[::3]:
-        axes.annotate(f"{score:g}", (rate, recall), (4, -11), textcoords="offset points", fontsize=8, color=_MUTED)
+        axes.annotate(f"{score:g}", (rate, recall), (4, -11), textcoords="offset points", fontsize=8, color=MUTED)
     if len(scores):
         used = int(np.argmin(np.abs(scores - threshold)))
         axes.plot(rates[used], recalls[used], "o", color=COLOURS[1], markersize=9, label=f"alert score {threshold:g}")
@@ -212,16 +212,16 @@ def timeline_plot(
         axes.axvspan(event.start_s, end_s, color=colour, alpha=0.13, linewidth=0)
         axes.plot([event.alert_s], [1.055], "v", color=colour, markersize=8, clip_on=False)
         axes.plot([event.alert_s] * 2, [0, 1.04], color=colour, linewidth=1, alpha=0.6)
-    axes.axhline(threshold, color=_INK, linewidth=1, linestyle="--", label=f"threshold {threshold:g}")
+    axes.axhline(threshold, color=INK, linewidth=1, linestyle="--", label=f"threshold {threshold:g}")
     for i, track_id in enumerate(ids):
         times_s, fall = _broken(*scores.get(track_id, (np.zeros(0), np.zeros(0))))
         name = f"person {track_id}" if i < _LEGEND_PEOPLE else None
         axes.plot(times_s, fall, color=colours[track_id], linewidth=1.8, label=name)
     if events:
-        axes.plot([], [], "v", color=_MUTED, label="alert")
-        axes.fill_between([], [], color=_MUTED, alpha=0.25, linewidth=0, label="fall event")
+        axes.plot([], [], "v", color=MUTED, label="alert")
+        axes.fill_between([], [], color=MUTED, alpha=0.25, linewidth=0, label="fall event")
     if not ids:
-        axes.text(0.5, 0.25, "nobody was scored", transform=axes.transAxes, ha="center", color=_MUTED, fontsize=11)
+        axes.text(0.5, 0.25, "nobody was scored", transform=axes.transAxes, ha="center", color=MUTED, fontsize=11)
     if len(ids) > _LEGEND_PEOPLE:
         axes.plot([], [], color="none", label=f"and {len(ids) - _LEGEND_PEOPLE} more")
     axes.set(xlim=(0, max(duration_s, 1e-3)), ylim=(0, 1.1))
@@ -242,17 +242,22 @@ def _canvas(title: str, x_name: str, y_name: str, size: tuple[float, float] = (7
     figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=13, color=_INK, pad=12)
-    axes.set_xlabel(x_name, color=_INK)
-    axes.set_ylabel(y_name, color=_INK)
-    axes.grid(True, color=_GRID, linewidth=0.8)
+    axes.set_title(title, loc="left", fontsize=13, color=INK, pad=12)
+    axes.set_xlabel(x_name, color=INK)
+    axes.set_ylabel(y_name, color=INK)
+    plain(axes)
+    return figure, axes
+
+
+def plain(axes: Axes) -> None:
+    """Give axes the look of all plots: a light grid behind what is drawn, no frame."""
+    axes.grid(True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED)
+    axes.tick_params(colors=MUTED)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(_MUTED)
-    return figure, axes
+        axes.spines[side].set_color(MUTED)
 
 
 def _mark_single(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
