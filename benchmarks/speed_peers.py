@@ -1,11 +1,13 @@
 """falldet beside its peers on the same video, in turn, several rounds: seconds and processor seconds a second of video.
 
-    python benchmarks/speed_peers.py VIDEO [--rounds 3] [--frames 150]
+    python benchmarks/speed_peers.py VIDEO [--rounds 3] [--frames 150] [--people 4]
 
 Ratios are taken within each round, so that a busy machine disturbs both sides alike; the table gives their median and
 range. Loading models is not counted. The rows:
 
 - falldet, falldet without video out, and both with poses of every frame.
+- falldet's YOLOX-s and HRNet-w32: the networks of the mm APIs with the same weights (random ones that find people,
+  benchmarks/stand_ins.py, unless FALLDET_CHECKPOINTS has others) and the same `--people`, in OpenVINO.
 - mm APIs: MMAction2's own demo, see benchmarks/peers/mm_speed.py. So slow that only `--mm-frames` frames are taken, and
   one window; a window is due every 8 frames. Extracting pictures before and drawing afterwards is not counted.
 - reference re-enacted: the reference project's algorithm with falldet's embedded poses and recogniser, so that what
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,6 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -40,14 +44,21 @@ from falldet.errors import FalldetError
 from falldet.geometry import box_iou, square_boxes
 from falldet.markdown import table
 from falldet.pipeline import Pipeline, Settings
+from falldet.pose.source import PoseSettings
+from falldet.pose.topdown import make_topdown
 from falldet.settings import read_settings
 from falldet.types import People, Window
 from falldet.video import VideoWriter, probe, read_frames
 
+if TYPE_CHECKING:
+    from peers.mm_speed import MmChain
+
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE.parent / "configs" / "demo.py"
 NEURA = HERE.parent / "work_dirs" / "peers" / "neura" / "bin" / "python"
+STAND_INS = HERE.parent / "work_dirs" / "stand_ins"
 WINDOW, STRIDE = 48, 8
+CHAIN = "falldet's YOLOX-s and HRNet-w32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument("--frames", type=int, default=150, help="of the video, from its beginning (default: 150)")
     parser.add_argument("--mm-frames", type=int, default=4, help="for the mm APIs (default: 4)")
-    parser.add_argument("--without", nargs="+", default=[], choices=("mm", "reference", "neura"), help="leave out")
+    parser.add_argument("--people", type=int, default=1, help="found by YOLOX-s in every picture (default: 1)")
+    choices = ("embedded", "mm", "reference", "neura")
+    parser.add_argument("--without", nargs="+", default=[], choices=choices, help="rows to leave out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="falldet-speed-") as folder:
@@ -75,7 +88,7 @@ def main() -> int:
         with VideoWriter(clip, probe(arguments.video).fps, crf=18) as writer:
             for frame in islice(read_frames(arguments.video), arguments.frames):
                 writer.write(frame.image, frame.time_s)
-        peers = _peers(clip, arguments.without, arguments.mm_frames)
+        peers = _peers(clip, arguments)
         rounds: dict[str, list[Cost]] = {name: [] for name in peers}
         for number in range(arguments.rounds + 1):
             for name, run in peers.items():
@@ -84,15 +97,17 @@ def main() -> int:
                     rounds[name].append(cost)
                 sys.stderr.write(f"round {number}: {name}: {cost.wall_s:.2f} s, processor {cost.cpu_s:.2f} s\n")
     sys.stdout.write(", ".join(f"{key} {value}" for key, value in machine().items()) + "\n\n")
-    sys.stdout.write("\n".join(_table(rounds)) + "\n")
+    for base in ("falldet", CHAIN):
+        if base in rounds:
+            sys.stdout.write("\n".join(_table(rounds, base)) + "\n\n")
     if arguments.json:
         costs = {name: [[cost.wall_s, cost.cpu_s] for cost in found] for name, found in rounds.items()}
         arguments.json.write_text(json.dumps(costs, indent=1), encoding="utf-8")
     return cli.EXIT_OK
 
 
-def _table(rounds: dict[str, list[Cost]]) -> list[str]:
-    ours = rounds["falldet"]
+def _table(rounds: dict[str, list[Cost]], base: str) -> list[str]:
+    ours = rounds[base]
     rows = []
     for name, costs in rounds.items():
         row = [name]
@@ -102,17 +117,15 @@ def _table(rounds: dict[str, list[Cost]]) -> list[str]:
             row.append(f"{statistics.median(values):.2f}")
             row.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
         rows.append(row)
-    return table(("", "s a second of video", "times falldet's", "processor s", "times falldet's"), rows)
+    return table(("", "s a second of video", f"times {base}", "processor s", f"times {base}"), rows)
 
 
-def _peers(clip: Path, without: list[str], mm_frames: int) -> dict[str, Peer]:
+def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
     settings = Settings.from_groups(read_settings(CONFIG))
+    without = arguments.without
     peers: dict[str, Peer] = {}
-    for pace, poses_per_s in (("", settings.pace.poses_per_s), (", every frame", 0.0)):
-        paced = replace(settings, pace=replace(settings.pace, poses_per_s=poses_per_s))
-        pipeline = Pipeline(paced)
-        for kind, video in (("", True), (" without video out", False)):
-            peers[f"falldet{kind}{pace}"] = _falldet(clip, pipeline, paced, video)
+    if "embedded" not in without:
+        peers |= _falldet("falldet", clip, settings)
     if "reference" not in without:
         peers["reference re-enacted"] = _timed(clip, lambda: _reference(clip, Pipeline(settings)))
     if "neura" not in without:
@@ -124,15 +137,32 @@ def _peers(clip: Path, without: list[str], mm_frames: int) -> dict[str, Peer]:
             )
     if "mm" not in without:
         try:
-            import falldet.openmmlab  # noqa: F401
-        except FalldetError as error:
-            sys.stderr.write(f"the mm APIs are left out: {error}\n")
+            from stand_ins import write_stand_ins
+        except (FalldetError, ImportError) as error:
+            sys.stderr.write(f"the mm APIs are left out: {error}; run `make install`\n")
         else:
-            peers["mm APIs"] = _mm(clip, Pipeline(settings), mm_frames)
+            if "FALLDET_CHECKPOINTS" not in os.environ:
+                write_stand_ins(STAND_INS)
+                os.environ["FALLDET_CHECKPOINTS"] = str(STAND_INS)
+            topdown = replace(settings.topdown, max_people=arguments.people)
+            chain = replace(settings, pose=PoseSettings("yolox_s+hrnet_w32"), topdown=topdown)
+            peers |= _falldet(CHAIN, clip, chain)
+            peers["mm APIs"] = _mm(clip, chain, arguments.people, arguments.mm_frames)
     return peers
 
 
-def _falldet(clip: Path, pipeline: Pipeline, settings: Settings, video: bool) -> Peer:
+def _falldet(name: str, clip: Path, settings: Settings) -> dict[str, Peer]:
+    """Return falldet at its pace and at every frame, each with and without video out."""
+    peers = {}
+    for pace, poses_per_s in (("", settings.pace.poses_per_s), (", every frame", 0.0)):
+        paced = replace(settings, pace=replace(settings.pace, poses_per_s=poses_per_s))
+        pipeline = Pipeline(paced)
+        for kind, video in (("", True), (" without video out", False)):
+            peers[f"{name}{kind}{pace}"] = _watching(clip, pipeline, paced, video)
+    return peers
+
+
+def _watching(clip: Path, pipeline: Pipeline, settings: Settings, video: bool) -> Peer:
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             watch(clip, pipeline, settings, DemoOptions(Path(folder), video), threading.Event())
@@ -163,16 +193,13 @@ def _neura(clip: Path) -> Cost:
     return Cost(answer["wall_s"] / answer["duration_s"], answer["cpu_s"] / answer["duration_s"])
 
 
-def _mm(clip: Path, pipeline: Pipeline, count: int) -> Peer:
+def _mm(clip: Path, settings: Settings, people: int, count: int) -> Peer:
     """Return what times the three APIs: each frame's detection and poses, and an eighth of a window's score."""
     from peers.mm_speed import MmChain
 
     chain = MmChain()
     frames = list(islice(read_frames(clip), count))
     fps = probe(clip).fps
-    boxes = [pipeline.pose_source(frame.image).boxes for frame in frames]
-    if not all(map(len, boxes)):
-        raise FalldetError(f"the first {count} frames must all show somebody; take another video")
 
     def run() -> Cost:
         with tempfile.TemporaryDirectory() as folder:
@@ -180,9 +207,10 @@ def _mm(clip: Path, pipeline: Pipeline, count: int) -> Peer:
             for picture, frame in zip(pictures, frames, strict=True):
                 cv2.imwrite(str(picture), frame.image)
             wall_s, cpu_s = time.perf_counter(), time.process_time()
-            for picture in pictures:
-                chain.detect(picture)
-            poses = [chain.estimate(picture, seen) for picture, seen in zip(pictures, boxes, strict=True)]
+            boxes = [chain.detect(picture, people) for picture in pictures]
+            if any(len(found) < people for found in boxes):
+                raise FalldetError(f"the first {count} frames must show {people} people; take another video")
+            poses = [chain.estimate(picture, found) for picture, found in zip(pictures, boxes, strict=True)]
             looked = Cost((time.perf_counter() - wall_s) / count, (time.process_time() - cpu_s) / count)
             window = [poses[i % count] for i in range(WINDOW)]
             wall_s, cpu_s = time.perf_counter(), time.process_time()
@@ -190,7 +218,19 @@ def _mm(clip: Path, pipeline: Pipeline, count: int) -> Peer:
             scored = Cost((time.perf_counter() - wall_s) / STRIDE, (time.process_time() - cpu_s) / STRIDE)
         return Cost((looked.wall_s + scored.wall_s) * fps, (looked.cpu_s + scored.cpu_s) * fps)
 
+    _compare_boxes(chain, settings, people, frames[0].image)
     return run
+
+
+def _compare_boxes(chain: MmChain, settings: Settings, people: int, image: np.ndarray) -> None:
+    """Say how far the boxes of the same people are apart between both detectors."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.png"
+        cv2.imwrite(str(picture), image)
+        theirs = chain.detect(picture, people)
+    ours = make_topdown(settings.pose.source, settings.topdown).detector(image)[0][:people]
+    overlap = box_iou(theirs, ours).max(axis=1)
+    sys.stderr.write(f"of {people} people both detectors find {int((overlap > 0.9).sum())} at the same place\n")
 
 
 def _reference(clip: Path, pipeline: Pipeline) -> None:

@@ -72,12 +72,28 @@ ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
     "mean-of-three": Row("the mean of seeds 0, 1 and 2 (--seeds 0)", trained_as="recipe", mean_of=3),
     "every-frame": Row("the same, poses of every frame", live=("pace.poses_per_s=0",), trained_as="recipe"),
-    "15-a-second": Row("the same, never more than 15 poses a second", live=("pace.wake_s=0",), trained_as="recipe"),
-    "10-a-second": Row(
-        "the same, never more than 10", live=("pace.poses_per_s=10", "pace.wake_s=0"), trained_as="recipe"
+    "unmoved": Row(
+        "the same, 15 poses a second at rest whatever moves", live=("pace.still_poses_per_s=15",), trained_as="recipe"
     ),
-    "wake-at-0.2": Row(
-        "the same, waking at 0.2 for 0.5 s", live=("pace.wake_score=0.2", "pace.wake_s=0.5"), trained_as="recipe"
+    "wake-at-0.01": Row(
+        "unmoved, waking at 0.01 for 1 s (the former default)",
+        live=("pace.still_poses_per_s=15", "pace.wake_score=0.01", "pace.wake_s=1.0"),
+        trained_as="recipe",
+    ),
+    "15-a-second": Row(
+        "unmoved, never more than 15 poses a second",
+        live=("pace.still_poses_per_s=15", "pace.wake_s=0"),
+        trained_as="recipe",
+    ),
+    "10-a-second": Row(
+        "unmoved, never more than 10",
+        live=("pace.still_poses_per_s=10", "pace.poses_per_s=10", "pace.wake_s=0"),
+        trained_as="recipe",
+    ),
+    "bfloat16": Row(
+        "the same, poses as the processor makes them fastest (bfloat16)",
+        live=("movenet.precision=fastest",),
+        trained_as="recipe",
     ),
     "384": Row("the same, pictures of 384 pixels", live=("movenet.input_size=384",), trained_as="recipe"),
     "shipped": Row(
@@ -202,8 +218,8 @@ def training_command(
 
 
 def live_settings(checkpoint: Path, changes: Sequence[str] = ()) -> Settings:
-    """Return configs/demo.py with this recogniser, on one thread, and these changes."""
-    options = [*changes, f"recogniser.checkpoint={checkpoint}", "recogniser.threads=1"]
+    """Return configs/demo.py with this recogniser, on one thread, poses that every machine makes, and these changes."""
+    options = ["movenet.precision=f32", *changes, f"recogniser.checkpoint={checkpoint}", "recogniser.threads=1"]
     return Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", options))
 
 

@@ -15,6 +15,7 @@ movenet = dict(
     input_size=256,
     min_person_score=0.1,
     min_joint_score=0.05,
+    precision="fastest",
     threads=0,
 )
 
@@ -35,8 +36,11 @@ topdown = dict(
 # falldet.pace.PaceSettings
 pace = dict(
     poses_per_s=15.0,
-    wake_score=0.01,
-    wake_s=1.0,
+    still_poses_per_s=5.0,
+    move_per_look=0.02,
+    empty_s=10.0,
+    wake_score=0.2,
+    wake_s=0.5,
 )
 
 # falldet.tracking.TrackerSettings

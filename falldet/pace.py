@@ -1,9 +1,12 @@
-"""Which frames are looked at: few while the recogniser is sure that nobody falls, every one while it isn't."""
+"""Which frames are looked at: the fewer the less moves, every one while somebody may be falling.
+
+Poses are most of what the live chain costs, and somebody who hardly moves won't hit the floor before the next look. So
+the time from one look to the next follows the quickest person in sight.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,8 +15,8 @@ from falldet.types import WindowScore
 
 Item = TypeVar("Item")
 
-JITTER = 0.25
-"""Times may be early by this share of a part: a camera's clock is not exact, and files round their timestamps."""
+JITTER_S = 0.008
+"""Looks may be early by so much: a camera's clock is not exact, and files round their timestamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,66 +24,86 @@ class PaceSettings:
     """How often poses are taken; a frame that isn't looked at keeps the people of the one before.
 
     Attributes:
-        poses_per_s: at rest so many frames a second are looked at, as evenly as the source allows. 0 looks at every
-            frame, always.
+        poses_per_s: at most so many frames a second are looked at while nobody may be falling. 0 looks at every frame,
+            always.
+        still_poses_per_s: so many are while nobody moves. The same as `poses_per_s` leaves movement out of account.
+        move_per_look: between those two, one for each time that the quickest person in sight has moved so far, in
+            lengths of the longer side of their box.
+        empty_s: with nobody in sight it is `poses_per_s`, as somebody may have been lost, and after this time
+            `still_poses_per_s`.
         wake_score: every frame is looked at once a window has at least this score,
-        wake_s: until this long after the last such window. 0 never leaves the rate of rest.
+        wake_s: until this long after the last such window. 0 never goes beyond `poses_per_s`.
     """
 
     poses_per_s: float = 15.0
-    wake_score: float = 0.01
-    wake_s: float = 1.0
+    still_poses_per_s: float = 5.0
+    move_per_look: float = 0.02
+    empty_s: float = 10.0
+    wake_score: float = 0.2
+    wake_s: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the rate or the time is negative."""
+        """Raise ValueError where a number is out of its range."""
         if self.poses_per_s < 0:
             raise ValueError(f"poses_per_s = {self.poses_per_s} must not be negative; 0 looks at every frame")
-        if self.wake_s < 0:
-            raise ValueError(f"wake_s = {self.wake_s} must not be negative; 0 never leaves the rate of rest")
+        if self.still_poses_per_s <= 0:
+            raise ValueError(f"still_poses_per_s = {self.still_poses_per_s} must be above 0, or nobody would wake it")
+        if self.move_per_look <= 0:
+            raise ValueError(f"move_per_look = {self.move_per_look} must be above 0")
+        for name in ("empty_s", "wake_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)} must not be negative")
 
 
 class Pace:
     """Says of each frame in turn whether it is to be looked at.
 
-    At rest that is the first one in each part of 1 / poses_per_s; awake it is every one.
-
     Args:
         settings: how often.
-        ahead: what a look has shown counts only after this many more looks. So many may be on their way before it is
-            known, and which frames are looked at must not depend on whether they were.
     """
 
-    def __init__(self, settings: PaceSettings | None = None, ahead: int = 0) -> None:
+    def __init__(self, settings: PaceSettings | None = None) -> None:
         self.settings = settings or PaceSettings()
-        self.ahead = ahead
         self.reset()
 
     def reset(self) -> None:
         """Start again: the next frame is looked at."""
-        self._part = -1
+        self._rate = self.settings.poses_per_s
+        self._looks = 1.0  # that have become due since the last one
+        self._last_s: float | None = None
+        self._seen_s: float | None = None
         self._awake_until_s = -math.inf
-        self._looks_open = 0  # that were asked for and have not counted yet
-        self._awake_s: deque[float] = deque()  # until when each of them keeps the pace awake, as far as known
 
     def is_due(self, time_s: float) -> bool:
         """Return whether the frame at `time_s`, later than the last one, is to be looked at."""
         if self.settings.poses_per_s == 0:
             return True
-        while self._looks_open > self.ahead and self._awake_s:
-            self._awake_until_s = max(self._awake_until_s, self._awake_s.popleft())
-            self._looks_open -= 1
-        part = math.floor(time_s * self.settings.poses_per_s + JITTER)
-        due = part > self._part or time_s < self._awake_until_s
-        self._part = max(part, self._part)
-        self._looks_open += due
+        self._looks += self._rate * (time_s - (time_s if self._last_s is None else self._last_s))
+        self._last_s = time_s
+        early = self._rate * JITTER_S
+        due = self._looks >= 1 - early or time_s < self._awake_until_s
+        if due:  # what is left counts for the next one, so that the rate is kept; a gap is not made up for
+            left = self._looks - 1
+            self._looks = left if -early <= left < 1 - early else 0.0
         return due
 
-    def note(self, time_s: float, scores: Sequence[WindowScore]) -> None:
-        """Take the scores of the windows that ended with the look at `time_s`; every look has its call, in order."""
-        if self.settings.poses_per_s == 0:
-            return
-        woken = any(score.fall >= self.settings.wake_score for score in scores)
-        self._awake_s.append(time_s + self.settings.wake_s if woken else -math.inf)
+    def note(self, time_s: float, speed: float | None, scores: Sequence[WindowScore]) -> None:
+        """Take what the look at `time_s` has shown, before the next frame is asked about.
+
+        Args:
+            time_s: time of the frame.
+            speed: of the quickest person in sight, in lengths of the longer side of their box a second; infinite where
+                it isn't known yet, None with nobody in sight.
+            scores: of the windows that ended.
+        """
+        if any(score.fall >= self.settings.wake_score for score in scores):
+            self._awake_until_s = time_s + self.settings.wake_s
+        if speed is not None or self._seen_s is None:
+            self._seen_s = time_s
+        if speed is None:
+            speed = math.inf if time_s - self._seen_s < self.settings.empty_s else 0.0
+        rate = max(speed / self.settings.move_per_look, self.settings.still_poses_per_s)
+        self._rate = min(rate, self.settings.poses_per_s)
 
     def chosen(self, frames: Iterable[Item], time_s: Callable[[Item], float]) -> Iterator[tuple[Item, bool]]:
         """Yield each frame and whether it is to be looked at, which the last one always is.

@@ -7,6 +7,7 @@ import math
 import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 AHEAD = STREAMS
 """How many images of a file are asked for ahead, so that the pose source is never without work."""
+
+FORESEEN_FRAMES = 8
+"""So many frames wait at most while images are asked for ahead: they are large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Pipeline:
             FusionSettings(settings.fusion.record_rule, whole_s, max(whole_s, settings.fusion.patience_s))
         )
         self.decoder = EventDecoder(settings.events)
-        self.pace = Pace(settings.pace, AHEAD)
+        self.pace = Pace(settings.pace)
         self._people = People.none()
 
     def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
@@ -124,11 +128,9 @@ class Pipeline:
 
         Args:
             frames: in order.
-            ahead: images that may be on their way through the pose source while earlier ones are followed, at most
-                `AHEAD`. The results are the same; 0 gives each frame's at once, more is quicker.
+            ahead: how many images may be on their way through the pose source while an earlier one is followed, where
+                it can take several (`submit`). The results are the same; 0 gives each frame's at once, more is quicker.
         """
-        if ahead > AHEAD:
-            raise ValueError(f"ahead = {ahead} must be at most {AHEAD}")
         last_s = 0.0
         for frame, answer in self._asked(frames, ahead):
             if answer is None:
@@ -139,16 +141,38 @@ class Pipeline:
         yield self.finish(last_s)
 
     def _asked(self, frames: Iterable[Frame], ahead: int) -> Iterator[tuple[Frame, Callable[[], People] | None]]:
-        """Yield each frame with what waits for its people (None if not due), up to `ahead` more being asked for."""
-        waiting: deque[tuple[Frame, Callable[[], People] | None]] = deque()
-        on_their_way = 0
+        """Yield each frame with what waits for its people, None where it is not due."""
+        answers: dict[int, Callable[[], People]] = {}
+        if ahead and hasattr(self.pose_source, "submit"):
+            frames = self._foreseen(frames, ahead, answers)
         for frame, due in self.pace.chosen(frames, lambda frame: frame.time_s):
-            waiting.append((frame, self._submit(frame.image) if due else None))
-            on_their_way += due
-            while waiting and (waiting[0][1] is None or on_their_way > ahead):
-                on_their_way -= waiting[0][1] is not None
-                yield waiting.popleft()
-        yield from waiting
+            answer = answers.pop(frame.index, None)
+            if due:
+                yield frame, answer or self._submit(frame.image)
+            else:
+                if answer:
+                    answer()  # it was foreseen, but what was seen since has slowed the pace
+                yield frame, None
+
+    def _foreseen(
+        self, frames: Iterable[Frame], ahead: int, answers: dict[int, Callable[[], People]]
+    ) -> Iterator[Frame]:
+        """Yield `frames`, up to `ahead` more that are foreseen to be due having been asked for: `answers` by index."""
+        source, waiting = iter(frames), deque[Frame]()
+        while True:
+            foresight = copy(self.pace)
+            for place in range(FORESEEN_FRAMES):
+                if place == len(waiting):
+                    frame = None if waiting and len(answers) > ahead else next(source, None)
+                    if frame is None:
+                        break
+                    waiting.append(frame)
+                frame = waiting[place]
+                if foresight.is_due(frame.time_s) and len(answers) <= ahead and frame.index not in answers:
+                    answers[frame.index] = self._submit(frame.image)
+            if not waiting:
+                return
+            yield waiting.popleft()
 
     def _submit(self, image: np.ndarray) -> Callable[[], People]:
         """Start on an image where the pose source can, else look at it when it is waited for."""
@@ -174,7 +198,7 @@ class Pipeline:
         self._people = people = self.tracker.update(people, time_s)
         windows = self.windower.push(time_s, people, image_hw)
         scores = self.recognise(windows) if windows else []
-        self.pace.note(time_s, scores)
+        self.pace.note(time_s, self.tracker.speed(time_s), scores)
         return people, scores
 
     def decide(

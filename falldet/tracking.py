@@ -17,6 +17,9 @@ from scipy.optimize import linear_sum_assignment
 from falldet.geometry import box_area, box_iou, object_keypoint_similarity, square_boxes
 from falldet.types import NO_TRACK, People
 
+SETTLED_OBSERVATIONS = 3
+"""From so many observations on a person's smoothed motion says something."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
@@ -157,6 +160,18 @@ class PoseTracker:
         track_ids = np.full(len(people), NO_TRACK)
         track_ids[rows] = tracks.ids[places]
         return people.with_track_ids(track_ids)
+
+    def speed(self, time_s: float) -> float | None:
+        """Return the speed of the quickest person seen at `time_s`, in longer sides of their box a second.
+
+        It is infinite while somebody is new and may move at any speed, and None where nobody was seen.
+        """
+        tracks, here = self._tracks, self._tracks.seen_s == time_s
+        if not here.any():
+            return None
+        sides = np.maximum((tracks.boxes[here, 2:] - tracks.boxes[here, :2]).max(axis=1), 1)
+        speeds = np.linalg.norm(tracks.velocity[here], axis=1) / sides
+        return float(np.where(tracks.observations[here] < SETTLED_OBSERVATIONS, np.inf, speeds).max())
 
     def _name(self, place: int, time_s: float) -> None:
         """Give a track its number: that of the nearest person out of sight who may have come here, or a new one."""

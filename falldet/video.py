@@ -33,8 +33,8 @@ OUTPUT_TIME_BASE = Fraction(1, 90_000)
 DEFAULT_FPS = 25.0
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
-PRESET = "superfast"
-"""x264's: half the processor time of "veryfast" at about 1.7 times the bytes."""
+PRESET = "ultrafast"
+"""x264's: half the processor time of "superfast", as true to the picture, at 1.2 to 1.8 times the bytes."""
 
 SMALL_PICTURE = 1280 * 720
 MISSING_SHARE = 0.05
@@ -146,7 +146,8 @@ class VideoWriter:
         assert self._container is not None  # noqa: S101
         if image.shape[:2] != (self._stream.height, self._stream.width):
             image = cv2.resize(image, (self._stream.width, self._stream.height))
-        picture = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p", threads=1)
+        # OpenCV's conversion takes a fifth of FFmpeg's time.
+        picture = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
         self._last_pts = max(round(time_s / OUTPUT_TIME_BASE), self._last_pts + 1)
         picture.pts = self._last_pts
         picture.time_base = OUTPUT_TIME_BASE

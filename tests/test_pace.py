@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -54,42 +57,66 @@ def test_after_a_reset_the_next_frame_is_looked_at() -> None:
     assert pace.is_due(0.0)
 
 
-@pytest.mark.parametrize("name", ["poses_per_s", "wake_s"])
-def test_a_negative_number_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} = -1"):
-        PaceSettings(**{name: -1})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("poses_per_s", -1), ("still_poses_per_s", 0), ("move_per_look", 0), ("empty_s", -1), ("wake_s", -1)],
+)
+def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} = {value} must"):
+        PaceSettings(**{name: value})
 
 
-def looks(scores: list[float], ahead: int = 0, fps: float = 30.0) -> list[int]:
-    """Frames that are looked at, when a look at frame i shows a window of scores[i]."""
-    pace, looked = Pace(PaceSettings(10, wake_score=0.5, wake_s=0.2), ahead), []
-    for number, score in enumerate(scores):
+SETTINGS = PaceSettings(15, still_poses_per_s=5, move_per_look=0.02, empty_s=1.9, wake_score=0.5, wake_s=0.2)
+
+
+def looks(
+    speeds: Sequence[float | None], scores: Sequence[float] = (), settings: PaceSettings = SETTINGS, fps: float = 30.0
+) -> list[int]:
+    """Frames that are looked at, when a look at frame i shows this speed, and a window of this score where given."""
+    pace, looked = Pace(settings), []
+    for number, speed in enumerate(speeds):
         if pace.is_due(number / fps):
             looked.append(number)
-            pace.note(number / fps, [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, score)])
+            window_scores = [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, scores[number])] if scores else []
+            pace.note(number / fps, speed, window_scores)
     return looked
+
+
+@pytest.mark.parametrize(("speed", "step"), [(0.0, 6), (0.1, 6), (0.15, 4), (0.2, 3), (0.3, 2), (9.0, 2), (np.inf, 2)])
+def test_the_more_moves_the_more_often_it_looks(speed: float, step: int) -> None:
+    assert looks([speed] * 60) == list(range(0, 60, step))
+
+
+@pytest.mark.parametrize("fps", [15, 20, 24, 25, 29.97, 30, 50, 60])
+@pytest.mark.parametrize(("speed", "rate"), [(0.0, 5), (0.15, 7.5), (0.2, 10), (0.25, 12.5), (1.0, 15)])
+def test_the_rate_is_kept_at_every_frame_rate(fps: float, speed: float, rate: float) -> None:
+    assert len(looks([speed] * round(20 * fps), fps=fps)) == pytest.approx(20 * rate, abs=1)
+
+
+def test_who_begins_to_move_is_noticed_with_the_next_look() -> None:
+    speeds = [0.0] * 20 + [1.0] * 10 + [0.0] * 20
+    assert looks(speeds) == [0, 6, 12, 18, 24, 26, 28, 30, 36, 42, 48]
+
+
+def test_with_nobody_in_sight_it_is_as_alert_as_can_be_and_then_takes_the_room_for_empty() -> None:
+    assert looks([None] * 120) == [*range(0, 60, 2), *range(64, 120, 6)]
+    assert looks([0.0] * 60 + [None] * 90) == [*range(0, 60, 6), *range(60, 114, 2), *range(118, 150, 6)]
 
 
 def test_a_score_wakes_it_for_its_time() -> None:
     scores = [0.0] * 30
     scores[6] = 0.5
-    assert looks(scores) == [0, 3, *range(6, 13), 15, 18, 21, 24, 27]
-    assert looks([0.49] * 30) == list(range(0, 30, 3))
+    assert looks([0.0] * 30, scores) == [0, *range(6, 12), 17, 23, 29]
+    assert looks([0.2] * 30, [0.49] * 30) == list(range(0, 30, 3))
 
 
-def test_a_score_counts_so_many_looks_later() -> None:
-    scores = [0.0] * 30
-    scores[6] = 0.5
-    assert looks(scores, ahead=1) == [0, 3, 6, *range(9, 13), 15, 18, 21, 24, 27]
-    assert looks(scores, ahead=2) == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]  # it is over by then
-
-
-def test_at_every_frame_nothing_is_kept() -> None:
-    pace = Pace(PaceSettings(0))
-    for number in range(1000):
-        assert pace.is_due(number / 30)
-        pace.note(number / 30, [WindowScore(1, 0.0, 1.0, 0.9)])
-    assert len(pace._awake_s) == 0
+def test_a_copy_foresees_without_disturbing() -> None:
+    pace = Pace(SETTINGS)
+    pace.is_due(0.0)
+    pace.note(0.0, 0.0, [])
+    foresight = copy(pace)
+    assert [number for number in range(1, 13) if foresight.is_due(number / 30)] == [6, 12]
+    assert [number for number in range(1, 7) if pace.is_due(number / 30)] == [6]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])

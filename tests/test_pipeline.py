@@ -74,8 +74,9 @@ def recognise(windows: list[Window]) -> list[WindowScore]:
     ]
 
 
-EVERY_FRAME, FIFTEEN = PaceSettings(0), PaceSettings(15, wake_s=0)
-WAKING = PaceSettings(15, wake_score=0.9, wake_s=0.3)
+EVERY_FRAME, FIFTEEN = PaceSettings(0), PaceSettings(15, still_poses_per_s=15, wake_s=0)
+WAKING, MOVING = replace(FIFTEEN, wake_score=0.9, wake_s=0.3), replace(FIFTEEN, still_poses_per_s=5)
+DEFAULT = PaceSettings()
 
 
 def run(pose_source: Plain, pace: PaceSettings = EVERY_FRAME, ahead: int = 0) -> list[Seen]:
@@ -98,19 +99,25 @@ def outcome(seen: list[Seen]) -> list[tuple]:
 
 
 @pytest.mark.parametrize("ahead", [1, 2])
-@pytest.mark.parametrize("pace", [EVERY_FRAME, FIFTEEN, WAKING])
+@pytest.mark.parametrize("pace", [EVERY_FRAME, FIFTEEN, WAKING, MOVING, DEFAULT])
 def test_asking_ahead_changes_nothing(ahead: int, pace: PaceSettings) -> None:
     source = Waiting()
     plain = run(truth, pace)
     assert outcome(run(source, pace, ahead)) == outcome(plain)
     assert source.most == min(ahead + 1, len(source.asked))
+    assert source.on_their_way == 0
     assert sum(len(s.events) for s in plain) > 0
     assert sum(len(s.record) for s in plain) > 100
 
 
-def test_farther_ahead_than_the_pace_allows_is_refused() -> None:
-    with pytest.raises(ValueError, match="ahead = 3 must be at most 2"):
-        run(Waiting(), ahead=3)
+def test_while_little_moves_fewer_frames_are_looked_at() -> None:
+    def looked(pace: PaceSettings) -> int:
+        source = Waiting()
+        run(source, pace, ahead=0)
+        return len(source.asked)
+
+    assert looked(replace(MOVING, move_per_look=10.0)) < 0.4 * looked(FIFTEEN)  # but at first, people being new
+    assert 0.4 * looked(FIFTEEN) < looked(MOVING) < looked(FIFTEEN)
 
 
 def test_every_frame_is_looked_at_while_somebody_may_be_falling() -> None:
@@ -118,8 +125,8 @@ def test_every_frame_is_looked_at_while_somebody_may_be_falling() -> None:
         return [WindowScore(w.track_id, w.start_s, w.stop_s, 0.5 if 2.0 <= w.stop_s < 3.0 else 0.0) for w in windows]
 
     source = Waiting()
-    list(Pipeline(Settings(pace=PaceSettings(15)), suspicious, source).run(FRAMES, ahead=2))
-    awake = range(65, 113)  # after two more looks than that at 2.0 s, until one second after that at 2.77 s
+    list(Pipeline(Settings(pace=replace(FIFTEEN, wake_s=1.0)), suspicious, source).run(FRAMES, ahead=2))
+    awake = range(61, 113)  # from the look at 2.0 s on until one second after that at 2.77 s
     odd = [index for index in source.asked if index % 2 == 1 and index < len(FRAMES) - 1]
     assert odd == [index for index in awake if index % 2 == 1]
 

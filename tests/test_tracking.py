@@ -75,6 +75,29 @@ def test_everybody_in_a_scene_keeps_one_number(name: str, every: int) -> None:
     assert len({found[0] for found in ids.values()}) == len(ids)
 
 
+def test_the_quickest_person_in_sight_says_the_speed(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker()
+    for step in range(25):
+        time_s = step / 25
+        both = people_factory((100, 200), (300 + 100 * time_s, 200))
+        tracker.update(both, time_s)
+        if step < 2:
+            assert tracker.speed(time_s) == np.inf
+    longer_side = (both.boxes[1, 2:] - both.boxes[1, :2]).max()
+    assert tracker.speed(time_s) == pytest.approx(100 / longer_side, rel=0.02)
+    tracker.update(both[:1], 1.0)
+    assert tracker.speed(1.0) == pytest.approx(0, abs=1e-3)
+    tracker.update(People.none(), 1.04)
+    assert tracker.speed(1.04) is None
+
+
+def test_matched_as_the_reference_does_nobodys_speed_is_known(people_factory: Callable[..., People]) -> None:
+    tracker = PoseTracker(TrackerSettings(matching="reference"))
+    for time_s, people in walker(people_factory, 1.0):
+        tracker.update(people, time_s)
+        assert tracker.speed(time_s) == np.inf
+
+
 def test_crossing_people_keep_their_numbers_through_the_moment_when_one_hides_the_other() -> None:
     frames = story("two_people_crossing")
     places = [people.keypoints[:, list(HIPS), 0].mean(axis=1) for _, people in frames if len(people) == 2]

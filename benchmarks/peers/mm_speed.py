@@ -1,8 +1,7 @@
 """What MMAction2's own demo costs a frame: its three APIs on pictures that lie as JPEGs on the disk, as it does it.
 
-Weights are random, which costs the same time. A detector that knows nothing finds nobody, so after it has been timed
-the pose network gets the boxes that falldet's embedded pose source found; the detector's score threshold is set so high
-that none of its thousands of meaningless boxes is sorted out at length. Needs OpenMMLab (`make install`).
+Detector and pose network have the weights that falldet's own reference chain is given, so both find the same people;
+the recogniser's are random, which costs the same time. Needs OpenMMLab (`make install`).
 
 - `inference_detector`: YOLOX-s at 640 x 640.
 - `inference_topdown`: HRNet-w32 at 256 x 192 with flipping, MMPose's default, one crop a person.
@@ -16,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmaction.apis import inference_skeleton
+from mmaction.registry import MODELS
+from mmaction.utils import register_all_modules
 from mmengine.dataset import Compose
-from mmengine.registry import DefaultScope
 from mmpose.apis import inference_topdown
 
 from falldet.openmmlab.config import load_config
-from falldet.openmmlab.reference import scope
+from falldet.openmmlab.reference import build_network, scope
+from falldet.pose.networks import find_network
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -34,53 +35,41 @@ TEN_CLIPS = [
     {"type": "PackActionInputs"},
 ]
 
+Poses = dict[str, np.ndarray]
+
 
 class MmChain:
-    """The three networks, built once with random weights."""
+    """The three networks, built once; the first two with the checkpoints that `find_network` finds."""
 
     def __init__(self) -> None:
         torch.set_flush_denormal(True)  # random weights make tiny numbers, which are slow; trained ones don't
-        self._detector = _built("yolox_s_person.py", "mmdet")
-        self._detector.bbox_head.test_cfg.score_thr = 0.99
-        self._estimator = _built("hrnet_w32_coco.py", "mmpose")
-        self._estimator.dataset_meta = {"flip_indices": [0, *np.arange(1, 17).reshape(8, 2)[:, ::-1].ravel()]}
-        self._recogniser = _built("stgcn_fall.py", "mmaction")
-        with DefaultScope.overwrite_default_scope("mmaction"):
+        detector, estimator = find_network("yolox_s"), find_network("hrnet_w32")
+        self._detector = build_network(detector.config, detector.checkpoint)
+        self._estimator = build_network(estimator.config, estimator.checkpoint)
+        self._estimator.test_cfg["flip_test"] = True
+        config = load_config(CONFIGS / "stgcn_fall.py")
+        with scope("mmaction"):
+            register_all_modules(init_default_scope=False)
+            self._recogniser = MODELS.build(config.model).eval()
             self._pipeline = Compose(TEN_CLIPS)
+        self._recogniser.cfg = config
 
-    def detect(self, picture: Path) -> None:
-        """Look for people in a picture."""
+    def detect(self, picture: Path, count: int) -> np.ndarray:
+        """Return the boxes (N, 4) of the `count` surest people of a picture, x0 y0 x1 y1 in pixels."""
         from mmdet.apis import inference_detector
 
         with scope("mmdet"):
-            inference_detector(self._detector, str(picture))
+            found = inference_detector(self._detector, str(picture)).pred_instances
+        return found[found.labels == 0][:count].bboxes.numpy()  # they come with the surest first
 
-    def estimate(self, picture: Path, boxes: np.ndarray) -> dict[str, np.ndarray]:
+    def estimate(self, picture: Path, boxes: np.ndarray) -> Poses:
         """Return keypoints (N, K, 2) and keypoint_scores (N, K) of the people in boxes (N, 4) of a picture."""
         with scope("mmpose"):
             people = [sample.pred_instances for sample in inference_topdown(self._estimator, str(picture), boxes)]
         names = ("keypoints", "keypoint_scores")
         return {name: np.concatenate([np.asarray(person[name]) for person in people]) for name in names}
 
-    def recognise(self, poses: list[dict[str, np.ndarray]], image_hw: tuple[int, int]) -> None:
+    def recognise(self, poses: list[Poses], image_hw: tuple[int, int]) -> None:
         """Score a window of poses."""
-        with DefaultScope.overwrite_default_scope("mmaction"):
+        with scope("mmaction"):
             inference_skeleton(self._recogniser, poses, image_hw, test_pipeline=self._pipeline)
-
-
-def _built(name: str, library: str):
-    config = load_config(CONFIGS / name)
-    with scope(library):
-        if library == "mmdet":
-            from mmdet.registry import MODELS
-            from mmdet.utils import register_all_modules
-        elif library == "mmpose":
-            from mmpose.registry import MODELS
-            from mmpose.utils import register_all_modules
-        else:
-            from mmaction.registry import MODELS
-            from mmaction.utils import register_all_modules
-        register_all_modules(init_default_scope=False)
-        network = MODELS.build(config.model).eval()
-    network.cfg = config
-    return network
