@@ -51,8 +51,8 @@ def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int
     height, width = image_hw
     margin = EDGE_SHARE * max(image_hw)
     cut_off = ((boxes[:, :2] <= margin) | (boxes[:, 2:] >= np.array([width, height]) - margin)).any(axis=1)
-    lying = lying_degree(keypoints, scores)
     tilt, torso_seen = _torso_tilt(keypoints, scores)
+    lying = _lying_degree(boxes, tilt, torso_seen)
     torso = np.minimum(lying, np.where(torso_seen, tilt, UNKNOWN))
     hips, hips_seen = _middle(keypoints, scores, HIPS)
     places = np.where(hips_seen[:, None], hips, (boxes[:, :2] + boxes[:, 2:]) / 2) / np.array([width, height])
@@ -70,10 +70,12 @@ def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         keypoints: (N, K, 2) pixels.
         scores: (N, K), 0 for a missing joint.
     """
-    boxes = keypoint_boxes(keypoints, scores)
+    return _lying_degree(keypoint_boxes(keypoints, scores), *_torso_tilt(keypoints, scores))
+
+
+def _lying_degree(boxes: np.ndarray, tilt: np.ndarray, torso_seen: np.ndarray) -> np.ndarray:
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     wide = np.clip(width / np.maximum(height, 1) / WIDE_RATIO, 0, 1)
-    tilt, torso_seen = _torso_tilt(keypoints, scores)
     return np.where(torso_seen, (wide + tilt) / 2, wide)
 
 

@@ -214,7 +214,7 @@ def test_the_sweep_gives_what_each_alert_score_gives_alone(
     def computed_again(*arguments: object) -> None:
         raise AssertionError("postures are read once, when the video is observed")
 
-    monkeypatch.setattr(falldet.posture, "lying_degree", computed_again)
+    monkeypatch.setattr(falldet.posture, "_lying_degree", computed_again)
     assert sweep(observed, Settings(), thresholds) == list(zip(thresholds, alone, strict=True))
     assert len({figures.false + figures.right for figures in alone}) > 1, "the scores must matter for this to say much"
     for clip in observed:
