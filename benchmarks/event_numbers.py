@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     arguments = parser.parse_args()
-    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py"))
+    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", ["movenet.precision=f32"]))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     clips = [clip for clip in clips if clip.split in ("train", "val")]
     if not clips:

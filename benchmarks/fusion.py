@@ -66,7 +66,7 @@ def main() -> int:
     )
     parser.add_argument("--poses", type=Path, default=ROOT / "work_dirs" / "poses", help="poses are kept here")
     arguments = parser.parse_args()
-    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py"))
+    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", ["movenet.precision=f32"]))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     if missing := [split for split in (*CHOSEN_ON, *REPORTED) if split not in {clip.split for clip in clips}]:
         raise FalldetError(f"no clip has the split {missing[0]!r}; name some in a manifest")
