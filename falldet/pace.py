@@ -1,7 +1,6 @@
-"""Which frames are looked at: the fewer the less moves, every one while somebody may be falling.
+"""Which frames are looked at: few while nobody moves, more while somebody does, every one while they may be falling.
 
-Poses are most of what the live chain costs, and somebody who hardly moves won't hit the floor before the next look. So
-the time from one look to the next follows the quickest person in sight.
+Poses are most of what the live chain costs, and somebody who hardly moves won't hit the floor before the next look.
 """
 
 from __future__ import annotations
@@ -24,20 +23,19 @@ class PaceSettings:
     """How often poses are taken; a frame that isn't looked at keeps the people of the one before.
 
     Attributes:
-        poses_per_s: at most so many frames a second are looked at while nobody may be falling. 0 looks at every frame,
-            always.
-        still_poses_per_s: so many are while nobody moves. The same as `poses_per_s` leaves movement out of account.
-        move_per_look: between those two, one for each time that the quickest person in sight has moved so far, in
-            lengths of the longer side of their box.
-        empty_s: with nobody in sight it is `poses_per_s`, as somebody may have been lost, and after this time
-            `still_poses_per_s`.
+        poses_per_s: so many frames a second are looked at while somebody moves. 0 looks at every frame, always.
+        still_poses_per_s: so many are while nobody does. The same as `poses_per_s` leaves movement out of account.
+        moving_speed: who is quicker moves, in longer sides of their box a second,
+        moving_s: and so until this long after the last such look.
+        empty_s: with nobody in sight somebody may have been lost, which counts as moving until this time has passed.
         wake_score: every frame is looked at once a window has at least this score,
         wake_s: until this long after the last such window. 0 never goes beyond `poses_per_s`.
     """
 
     poses_per_s: float = 15.0
     still_poses_per_s: float = 5.0
-    move_per_look: float = 0.02
+    moving_speed: float = 0.2
+    moving_s: float = 0.3
     empty_s: float = 10.0
     wake_score: float = 0.2
     wake_s: float = 0.5
@@ -48,9 +46,7 @@ class PaceSettings:
             raise ValueError(f"poses_per_s = {self.poses_per_s} must not be negative; 0 looks at every frame")
         if self.still_poses_per_s <= 0:
             raise ValueError(f"still_poses_per_s = {self.still_poses_per_s} must be above 0, or nobody would wake it")
-        if self.move_per_look <= 0:
-            raise ValueError(f"move_per_look = {self.move_per_look} must be above 0")
-        for name in ("empty_s", "wake_s"):
+        for name in ("moving_speed", "moving_s", "empty_s", "wake_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must not be negative")
 
@@ -68,19 +64,21 @@ class Pace:
 
     def reset(self) -> None:
         """Start again: the next frame is looked at."""
-        self._rate = self.settings.poses_per_s
         self._looks = 1.0  # that have become due since the last one
         self._last_s: float | None = None
         self._seen_s: float | None = None
+        self._moving_until_s = math.inf  # until the first look shows something else
         self._awake_until_s = -math.inf
 
     def is_due(self, time_s: float) -> bool:
         """Return whether the frame at `time_s`, later than the last one, is to be looked at."""
-        if self.settings.poses_per_s == 0:
+        settings = self.settings
+        if settings.poses_per_s == 0:
             return True
-        self._looks += self._rate * (time_s - (time_s if self._last_s is None else self._last_s))
+        rate = settings.poses_per_s if time_s < self._moving_until_s else settings.still_poses_per_s
+        self._looks += rate * (time_s - (time_s if self._last_s is None else self._last_s))
         self._last_s = time_s
-        early = self._rate * JITTER_S
+        early = rate * JITTER_S
         due = self._looks >= 1 - early or time_s < self._awake_until_s
         if due:  # what is left counts for the next one, so that the rate is kept; a gap is not made up for
             left = self._looks - 1
@@ -92,18 +90,19 @@ class Pace:
 
         Args:
             time_s: time of the frame.
-            speed: of the quickest person in sight, in lengths of the longer side of their box a second; infinite where
-                it isn't known yet, None with nobody in sight.
+            speed: of the quickest person in sight, in longer sides of their box a second; infinite where it isn't known
+                yet, None with nobody in sight.
             scores: of the windows that ended.
         """
-        if any(score.fall >= self.settings.wake_score for score in scores):
-            self._awake_until_s = time_s + self.settings.wake_s
         if speed is not None or self._seen_s is None:
             self._seen_s = time_s
-        if speed is None:
-            speed = math.inf if time_s - self._seen_s < self.settings.empty_s else 0.0
-        rate = max(speed / self.settings.move_per_look, self.settings.still_poses_per_s)
-        self._rate = min(rate, self.settings.poses_per_s)
+        moving = time_s - self._seen_s < self.settings.empty_s if speed is None else speed > self.settings.moving_speed
+        if moving:
+            self._moving_until_s = time_s + self.settings.moving_s
+        elif self._moving_until_s == math.inf:
+            self._moving_until_s = time_s
+        if any(score.fall >= self.settings.wake_score for score in scores):
+            self._awake_until_s = time_s + self.settings.wake_s
 
     def chosen(self, frames: Iterable[Item], time_s: Callable[[Item], float]) -> Iterator[tuple[Item, bool]]:
         """Yield each frame and whether it is to be looked at, which the last one always is.

@@ -59,14 +59,21 @@ def test_after_a_reset_the_next_frame_is_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("poses_per_s", -1), ("still_poses_per_s", 0), ("move_per_look", 0), ("empty_s", -1), ("wake_s", -1)],
+    [
+        ("poses_per_s", -1),
+        ("still_poses_per_s", 0),
+        ("moving_speed", -1),
+        ("moving_s", -1),
+        ("empty_s", -1),
+        ("wake_s", -1),
+    ],
 )
 def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} = {value} must"):
         PaceSettings(**{name: value})
 
 
-SETTINGS = PaceSettings(15, still_poses_per_s=5, move_per_look=0.02, empty_s=1.9, wake_score=0.5, wake_s=0.2)
+SETTINGS = PaceSettings(15, 5, moving_speed=0.2, moving_s=0.3, empty_s=1.9, wake_score=0.5, wake_s=0.2)
 
 
 def looks(
@@ -82,32 +89,32 @@ def looks(
     return looked
 
 
-@pytest.mark.parametrize(("speed", "step"), [(0.0, 6), (0.1, 6), (0.15, 4), (0.2, 3), (0.3, 2), (9.0, 2), (np.inf, 2)])
-def test_the_more_moves_the_more_often_it_looks(speed: float, step: int) -> None:
+@pytest.mark.parametrize(("speed", "step"), [(0.0, 6), (0.2, 6), (0.21, 2), (9.0, 2), (np.inf, 2)])
+def test_while_somebody_moves_it_looks_more_often(speed: float, step: int) -> None:
     assert looks([speed] * 60) == list(range(0, 60, step))
 
 
 @pytest.mark.parametrize("fps", [15, 20, 24, 25, 29.97, 30, 50, 60])
-@pytest.mark.parametrize(("speed", "rate"), [(0.0, 5), (0.15, 7.5), (0.2, 10), (0.25, 12.5), (1.0, 15)])
+@pytest.mark.parametrize(("speed", "rate"), [(0.0, 5), (1.0, 15)])
 def test_the_rate_is_kept_at_every_frame_rate(fps: float, speed: float, rate: float) -> None:
     assert len(looks([speed] * round(20 * fps), fps=fps)) == pytest.approx(20 * rate, abs=1)
 
 
-def test_who_begins_to_move_is_noticed_with_the_next_look() -> None:
-    speeds = [0.0] * 20 + [1.0] * 10 + [0.0] * 20
-    assert looks(speeds) == [0, 6, 12, 18, 24, 26, 28, 30, 36, 42, 48]
+def test_who_begins_to_move_is_noticed_with_the_next_look_and_so_is_who_stops_but_for_a_while() -> None:
+    speeds = [0.0] * 20 + [1.0] * 10 + [0.0] * 30
+    assert looks(speeds) == [0, 6, 12, 18, *range(24, 38, 2), 42, 48, 54]
 
 
 def test_with_nobody_in_sight_it_is_as_alert_as_can_be_and_then_takes_the_room_for_empty() -> None:
-    assert looks([None] * 120) == [*range(0, 60, 2), *range(64, 120, 6)]
-    assert looks([0.0] * 60 + [None] * 90) == [*range(0, 60, 6), *range(60, 114, 2), *range(118, 150, 6)]
+    assert looks([None] * 120) == [*range(0, 66, 2), *range(70, 120, 6)]
+    assert looks([0.0] * 60 + [None] * 90) == [*range(0, 60, 6), *range(60, 120, 2), *range(124, 150, 6)]
 
 
 def test_a_score_wakes_it_for_its_time() -> None:
     scores = [0.0] * 30
     scores[6] = 0.5
     assert looks([0.0] * 30, scores) == [0, *range(6, 12), 17, 23, 29]
-    assert looks([0.2] * 30, [0.49] * 30) == list(range(0, 30, 3))
+    assert looks([1.0] * 30, [0.49] * 30) == list(range(0, 30, 2))
 
 
 def test_a_copy_foresees_without_disturbing() -> None:

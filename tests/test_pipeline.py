@@ -116,8 +116,8 @@ def test_while_little_moves_fewer_frames_are_looked_at() -> None:
         run(source, pace, ahead=0)
         return len(source.asked)
 
-    assert looked(replace(MOVING, move_per_look=10.0)) < 0.4 * looked(FIFTEEN)  # but at first, people being new
-    assert 0.4 * looked(FIFTEEN) < looked(MOVING) < looked(FIFTEEN)
+    assert looked(replace(MOVING, moving_speed=10.0)) < 0.5 * looked(FIFTEEN)  # but at first, people being new
+    assert 0.5 * looked(FIFTEEN) < looked(MOVING) < looked(FIFTEEN)
 
 
 def test_every_frame_is_looked_at_while_somebody_may_be_falling() -> None:

@@ -84,10 +84,17 @@ def test_the_detector_is_asked_every_so_many_pictures() -> None:
     assert detector.asked == 3
 
 
+def test_with_nobody_to_follow_the_detector_is_asked_every_time() -> None:
+    detector = ScriptedDetector([], [], [STANDING], [STANDING])
+    source = TopDown(detector, GridEstimator(), TopDownSettings(detect_every=4))
+    assert counts(source, 5) == [0, 0, 1, 1, 1]
+    assert detector.asked == 4
+
+
 def test_a_followed_box_gives_way_to_a_detected_one() -> None:
     near = tuple(side + 5 for side in STANDING)
     estimator = GridEstimator()
-    source = TopDown(ScriptedDetector([STANDING], [near]), estimator)
+    source = TopDown(ScriptedDetector([STANDING], [near]), estimator, TopDownSettings(detect_every=1))
     assert counts(source, 2) == [1, 1]
     np.testing.assert_array_equal(estimator.batches[1], [near])
 
@@ -228,7 +235,7 @@ def test_poses_have_another_name_for_another_source(own_config: Path) -> None:
         poses_name(PoseSettings(), movenet, topdown),
         poses_name(PoseSettings(), MoveNetSettings(input_size=384), topdown),
         poses_name(both, movenet, topdown),
-        poses_name(both, movenet, TopDownSettings(detect_every=2)),
+        poses_name(both, movenet, TopDownSettings(detect_every=3)),
     }
     assert len(names) == 4
     assert poses_name(both, movenet, TopDownSettings(threads=3)) in names, "threads change nothing"

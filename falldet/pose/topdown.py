@@ -36,7 +36,8 @@ class TopDownSettings:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
         precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
             that tools/export.py --int8 has made; benchmarks/int8.py says how far theirs are from f32.
-        detect_every: pictures from one look of the detector to the next; between them people are followed.
+        detect_every: pictures from one look of the detector to the next; between them people are followed. With
+            nobody to follow it looks at every picture.
         same_person_overlap: a followed box is a detected person's own where they share more than this part of the
             smaller of both; in a fall the two differ much in shape.
         duplicate_similarity: two poses more alike than this are one person.
@@ -49,7 +50,7 @@ class TopDownSettings:
 
     engine: Literal["openvino", "torch"] = "openvino"
     precision: Precision = "fastest"
-    detect_every: int = 1
+    detect_every: int = 2
     same_person_overlap: float = 0.5
     duplicate_similarity: float = 0.7
     carry_pictures: int = 300
@@ -101,7 +102,7 @@ class TopDown:
 
     def _places(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return boxes (N, 4), scores (N,) and pictures without detection (N,) of detected, then of followed people."""
-        look = self._pictures % self.settings.detect_every == 0
+        look = self._pictures % self.settings.detect_every == 0 or not len(self._boxes)
         self._pictures += 1
         undetected = self._undetected + 1
         if not look:
