@@ -8,7 +8,7 @@ range. Loading models is not counted. The rows:
 - falldet, which like its peers writes no video, falldet with video out, and both with poses of every frame.
 - falldet's YOLOX-s and HRNet-w32: the networks of the mm APIs with the same weights (random ones that find people,
   benchmarks/stand_ins.py, unless FALLDET_CHECKPOINTS has others) and the same `--people`, in OpenVINO. What random
-  weights find stands still; it is looked at as often as if it moved.
+  weights find neither moves nor falls; it is looked at 15 times a second, as people who move are.
 - mm APIs: MMAction2's own demo, see benchmarks/peers/mm_speed.py. So slow that only `--mm-frames` frames are taken, and
   one window; a window is due every 8 frames. Extracting pictures before and drawing afterwards is not counted.
 - reference re-enacted: the reference project's algorithm with falldet's embedded poses and recogniser, so that what
@@ -150,7 +150,7 @@ def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
                 settings,
                 pose=PoseSettings("yolox_s+hrnet_w32"),
                 topdown=replace(settings.topdown, max_people=arguments.people),
-                pace=replace(settings.pace, still_poses_per_s=settings.pace.poses_per_s),
+                pace=replace(settings.pace, still_poses_per_s=settings.pace.poses_per_s, wake_s=0.0),
             )
             peers |= _falldet(CHAIN, clip, chain, video_too=False)
             peers["mm APIs"] = _mm(clip, chain, arguments.people, arguments.mm_frames)

@@ -50,6 +50,7 @@ class Timing:
         ms: by stage, one after the other; stages that the pose source doesn't have are left out.
         peak_mb: highest memory of the process.
         people: mean number of people found in a frame that was looked at.
+        looked: frames that were looked at, in one run.
         frames: in one run.
     """
 
@@ -59,6 +60,7 @@ class Timing:
     ms: dict[str, StageTime]
     peak_mb: float
     people: float
+    looked: int
     frames: int
 
 
@@ -123,20 +125,20 @@ def measure(source: Path, settings: Settings, pipeline: Pipeline, video: bool = 
     if repeat < 1:
         raise FalldetError(f"repeat = {repeat} must be at least 1")
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
-        ms, people = _stage_by_stage(source, settings, pipeline, Path(folder), video)
+        ms, looked, people = _stage_by_stage(source, settings, pipeline, Path(folder), video)
         rates, cpu_ms = [], []
         for _ in range(repeat):
             started, cpu_s = time.perf_counter(), time.process_time()
             frames = watch(source, pipeline, settings, DemoOptions(Path(folder), video), threading.Event()).frames
             rates.append(frames / (time.perf_counter() - started))
             cpu_ms.append(1000 * (time.process_time() - cpu_s) / frames)
-    return Timing(statistics.median(rates), rates, statistics.median(cpu_ms), ms, peak_mb(), people, frames)
+    return Timing(statistics.median(rates), rates, statistics.median(cpu_ms), ms, peak_mb(), people, looked, frames)
 
 
 def _stage_by_stage(
     source: Path, settings: Settings, pipeline: Pipeline, folder: Path, video: bool
-) -> tuple[dict[str, StageTime], float]:
-    """Run the stages one after the other; return their times and the people found per look."""
+) -> tuple[dict[str, StageTime], int, float]:
+    """Run the stages one after the other; return their times, the number of looks and the people found per look."""
     stopwatch = Stopwatch()
     poses = _TimedPoses(pipeline.pose_source, stopwatch)
     chain = Pipeline(settings, stopwatch.timed("recognise", pipeline.recognise), poses)
@@ -152,7 +154,7 @@ def _stage_by_stage(
                 if video:
                     encode(draw(seen), seen.frame.time_s)
     poses.finish()
-    return stopwatch.stages(frames), poses.found / max(poses.looked, 1)
+    return stopwatch.stages(frames), poses.looked, poses.found / max(poses.looked, 1)
 
 
 def with_people(source: Path, count: int, pose_source: PoseSource, out: Path) -> None:
@@ -218,7 +220,7 @@ def as_text(record: Mapping[str, Any]) -> str:
     fps_row = [f"{record['fps']:.1f}", runs, *(f"{record[key]:.1f}" for key in ("cpu_ms", "peak_mb", "start_s"))]
     head = ("stage, one after the other", "p50 ms", "p95 ms", "mean ms a frame", "share")
     fps_head = ("frames per second, all together", "each run", "processor ms a frame", "peak MB", "start s")
-    looked = f"{record['people']:.1f} people found in a picture, {record['frames']} frames"
+    looked = f"{record['looked']} of {record['frames']} frames looked at, {record['people']:.1f} people found in each"
     place = ", ".join(f"{key} {value}" for key, value in record["machine"].items())
     return "\n".join([place, "", looked, "", *table(head, rows), "", *table(fps_head, [fps_row])])
 

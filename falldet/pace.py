@@ -76,7 +76,8 @@ class Pace:
         if settings.poses_per_s == 0:
             return True
         rate = settings.poses_per_s if time_s < self._moving_until_s else settings.still_poses_per_s
-        self._looks += rate * (time_s - (time_s if self._last_s is None else self._last_s))
+        if self._last_s is not None:
+            self._looks += rate * (time_s - self._last_s)
         self._last_s = time_s
         early = rate * JITTER_S
         due = self._looks >= 1 - early or time_s < self._awake_until_s

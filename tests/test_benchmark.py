@@ -245,8 +245,8 @@ def test_the_tool(tmp_path: Path) -> None:
 def test_settings_stand_side_by_side_with_gaps_where_a_stage_is_missing() -> None:
     stage = StageTime(2.0, 3.0, 2.5)
     timings = {
-        "a": Timing(50.0, [50.0], 40.0, {"decode": stage, "pose": stage}, 100.0, 1.0, 10),
-        "b": Timing(25.0, [25.0], 80.0, {"decode": stage, "detect": stage, "pose": stage}, 100.0, 1.0, 10),
+        "a": Timing(50.0, [50.0], 40.0, {"decode": stage, "pose": stage}, 100.0, 1.0, 5, 10),
+        "b": Timing(25.0, [25.0], 80.0, {"decode": stage, "detect": stage, "pose": stage}, 100.0, 1.0, 5, 10),
     }
     head, _, first, second = as_comparison(timings).splitlines()
     assert head == (
