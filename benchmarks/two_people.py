@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--out-dir", type=Path, default=ROOT / "work_dirs" / "two_people", help="videos go here")
     parser.add_argument("--pairs", type=int, default=6, help="how many (default: 6)")
     arguments = parser.parse_args()
-    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py"))
+    settings = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", ["movenet.precision=f32"]))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     pairs = paired([clip for clip in clips if clip.split == arguments.split])[: arguments.pairs]
     if not pairs:
@@ -99,7 +99,7 @@ def write_video(pair: Pair, cache: PoseCache, path: Path) -> int:
     fall, other = cut(pair.fall, cache), cut(pair.other, cache)
     left, right = (other, fall) if pair.fall_on_right else (fall, other)
     middle = 0
-    with VideoWriter(path) as writer:
+    with VideoWriter(path, crf=18) as writer:  # finer than for looking at: poses are taken of it
         for time_s, first, second in together(left, right):
             ground = np.full((HEIGHT, GAP, 3), GREY, np.uint8)
             middle = first.shape[1] + GAP // 2
