@@ -198,14 +198,15 @@ def _person_windows(
     windows: list[Window] = []
     image_hw = tuple(annotation["img_shape"])
     times, scores = annotation["time_s"], annotation["keypoint_score"][person]
-    for time_s, pose, score in zip(times, annotation["keypoint"][person], scores, strict=True):
-        if not pace.is_due(float(time_s)):
+    poses = zip(times.tolist(), annotation["keypoint"][person], scores, strict=True)
+    for (time_s, pose, score), due in pace.chosen(poses, lambda pose: pose[0]):
+        if not due:
             continue
         seen = slice(0, 1 if score.any() else 0)
         people = People(
             pose[None][seen], score[None][seen], np.zeros((1, 4))[seen], np.ones(1)[seen], np.full(1, person)[seen]
         )
-        windows += windower.push(float(time_s), people, image_hw)
+        windows += windower.push(time_s, people, image_hw)
     return windows + windower.flush()
 
 

@@ -144,16 +144,18 @@ def test_an_error_of_the_writer_is_raised_at_the_end_at_the_latest() -> None:
 
 @pytest.mark.parametrize(("error", "kept"), [(ValueError(), False), (KeyboardInterrupt(), True)])
 def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kept: bool) -> None:
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
     written: list[int] = []
 
     def write(number: int) -> None:
+        begun.set()
         go.wait(10)
         written.append(number)
 
     with pytest.raises(type(error)), drained(write, depth=4) as hand_over:  # noqa: PT012
         for number in range(4):
             hand_over(number)
+        assert begun.wait(10)
         threading.Timer(0.05, go.set).start()
         raise error
     assert written == ([0, 1, 2, 3] if kept else [0])

@@ -276,7 +276,7 @@ def test_windows_take_the_rates_in_turn() -> None:
     late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
     frames = [len(np.unique(late[stop]["keypoint"][0, :, 0, 0])) for stop in sorted(late)]
     assert len(late) == len([s for s in label_windows(still) if float(s["frame_dir"].split("@")[2]) > 4])
-    assert np.resize(frames[:3], len(frames)).tolist() == frames
+    assert np.resize(frames[:3], len(frames) - 1).tolist() == frames[:-1]  # the last one holds the last frame, too
     assert sorted(frames[:3]) == [10, 25, 48]
 
 
