@@ -21,7 +21,7 @@ from falldet.fusion import Fuser, FusionSettings
 from falldet.pace import Pace, PaceSettings
 from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.sequence import PoseCache
-from falldet.pose.source import PoseSettings, make_pose_source, poses_name
+from falldet.pose.source import PoseSettings, make_pose_source, poses_key
 from falldet.pose.topdown import TopDownSettings
 from falldet.posture import read_postures
 from falldet.recogniser import RecogniserSettings, WindowRecogniser, make_recogniser
@@ -89,7 +89,7 @@ class Seen:
 def pose_cache(folder: Path, settings: Settings, device: str = "CPU") -> PoseCache:
     """Return the cache of poses made with these settings; the model is loaded only when a video is new."""
     groups = (settings.pose, settings.movenet, settings.topdown)
-    return PoseCache(folder, lambda: make_pose_source(*groups, device), poses_name(*groups))
+    return PoseCache(folder, lambda: make_pose_source(*groups, device), poses_key(*groups))
 
 
 class Pipeline:

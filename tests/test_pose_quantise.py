@@ -26,7 +26,7 @@ from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.movenet import MoveNet, MoveNetSettings
 from falldet.pose.networks import Network, int8_network, int8_path, read_network
 from falldet.pose.quantise import float_layers, import_nncf, quantise, quantise_network
-from falldet.pose.source import PoseSettings, poses_name
+from falldet.pose.source import PoseSettings, poses_key
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.runtime import openvino_core
 from falldet.scenes import SCENES
@@ -178,8 +178,8 @@ def test_poses_of_another_int8_file_have_another_name(network: Network) -> None:
         int8_path(network).parent.mkdir(parents=True, exist_ok=True)
         int8_path(network).touch()
         int8_path(network).with_suffix(".bin").write_bytes(content)
-        names.add(poses_name(pose, MoveNetSettings(), settings))
-    names.add(poses_name(pose, MoveNetSettings(), replace(settings, precision="f32")))
+        names.add(poses_key(pose, MoveNetSettings(), settings))
+    names.add(poses_key(pose, MoveNetSettings(), replace(settings, precision="f32")))
     assert len(names) == 3
 
 

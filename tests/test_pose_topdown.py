@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from falldet.pose import networks
 from falldet.pose.estimator import crop_places, crops, decode_heatmaps, decode_simcc
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.networks import find_network, read_network
-from falldet.pose.source import NoPoseSource, PoseSettings, make_pose_source, poses_name
+from falldet.pose.source import NoPoseSource, PoseSettings, make_pose_source, poses_key
 from falldet.pose.topdown import TopDown, TopDownSettings
 from falldet.skeleton import JOINT_COUNT
 
@@ -232,13 +233,41 @@ def test_poses_have_another_name_for_another_source(own_config: Path) -> None:
     movenet, topdown = MoveNetSettings(), TopDownSettings()
     both = PoseSettings(f"{own_config}+{own_config}")
     names = {
-        poses_name(PoseSettings(), movenet, topdown),
-        poses_name(PoseSettings(), MoveNetSettings(input_size=384), topdown),
-        poses_name(both, movenet, topdown),
-        poses_name(both, movenet, TopDownSettings(detect_every=3)),
+        poses_key(PoseSettings(), movenet, topdown),
+        poses_key(PoseSettings(), MoveNetSettings(input_size=384), topdown),
+        poses_key(both, movenet, topdown),
+        poses_key(both, movenet, TopDownSettings(detect_every=3)),
     }
     assert len(names) == 4
-    assert poses_name(both, movenet, TopDownSettings(threads=3)) in names, "threads change nothing"
+    assert poses_key(both, movenet, TopDownSettings(threads=3)) in names, "threads change nothing"
+
+
+def test_poses_key_is_spelled_out_so_that_renames_keep_cached_poses() -> None:
+    key = poses_key(PoseSettings(), MoveNetSettings(), TopDownSettings())
+    assert key == (
+        '{"input_size": 256, "min_joint_score": 0.05, "min_person_score": 0.1, "precision": "fastest", '
+        '"source": "movenet", "version": 1, "weights": "movenet_multipose"}'
+    )
+
+
+def test_poses_key_depends_on_every_setting_but_threads(own_config: Path, tmp_path: Path) -> None:
+    both = PoseSettings(f"{own_config}+{own_config}")
+    weights = tmp_path / "own.tflite"
+    weights.write_bytes(b"own")
+    for settings, other in (
+        (MoveNetSettings(), {"checkpoint": str(weights), "input_size": 384, "precision": "f32"}),
+        (TopDownSettings(), {"engine": "torch", "precision": "f32"}),
+    ):
+        for field in fields(settings):
+            value = getattr(settings, field.name)
+            changed = replace(settings, **{field.name: other.get(field.name) or (value / 2 if 0 < value < 1 else value + 1)})
+            keys = {
+                poses_key(PoseSettings(), each, TopDownSettings())
+                if isinstance(each, MoveNetSettings)
+                else poses_key(both, MoveNetSettings(), each)
+                for each in (settings, changed)
+            }
+            assert len(keys) == (1 if field.name == "threads" else 2), field.name
 
 
 @pytest.mark.parametrize(

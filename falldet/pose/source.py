@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass
 
 import numpy as np
 
+from falldet.checkpoints import CHECKPOINTS, find_checkpoint
+from falldet.files import file_digest
 from falldet.pose.movenet import MoveNet, MoveNetSettings
 from falldet.pose.networks import find_network, int8_network
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.types import People, PoseSource
 
 EMBEDDED = "movenet"
+
+POSES_KEY_VERSION = 1
+"""Version of the cache key: raise it when the same settings give other poses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,44 @@ def make_pose_source(
     return make_topdown(pose.source, topdown, device)
 
 
-def poses_name(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:
-    """Return a text that differs where the poses of the same video would."""
+def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:
+    """Return the versioned cache key of a pose source: it differs where the poses of the same video would.
+
+    The key spells its fields out, so that renaming a setting or a class leaves cached poses valid. Raise
+    `POSES_KEY_VERSION` when the code gives other poses from the same settings.
+    """
     if pose.source == EMBEDDED:
-        return repr(replace(movenet, threads=0))
-    networks = [find_network(name) for name in pose.source.partition("+")[::2]]
-    digests = [network.digest() for network in networks]
-    if topdown.precision == "int8":  # depends on the video it was made with, too
-        weights = [int8_network(network).with_suffix(".bin") for network in networks]
-        digests += [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
-    return " ".join([repr(replace(topdown, threads=0)), *digests])
+        fields: dict[str, object] = {
+            "source": EMBEDDED,
+            "weights": _weights_key(movenet.checkpoint),
+            "input_size": movenet.input_size,
+            "min_person_score": movenet.min_person_score,
+            "min_joint_score": movenet.min_joint_score,
+            "precision": movenet.precision,
+        }
+    else:
+        networks = [find_network(name) for name in pose.source.partition("+")[::2]]
+        fields = {
+            "source": "topdown",
+            "networks": [network.digest() for network in networks],
+            "engine": topdown.engine,
+            "precision": topdown.precision,
+            "det_interval": topdown.detect_every,
+            "same_person_overlap": topdown.same_person_overlap,
+            "duplicate_similarity": topdown.duplicate_similarity,
+            "max_undetected_frames": topdown.carry_pictures,
+            "min_person_score": topdown.min_person_score,
+            "min_joint_score": topdown.min_joint_score,
+            "max_people": topdown.max_people,
+        }
+        if topdown.precision == "int8":  # depends on the calibration video as well
+            fields["int8"] = [file_digest(int8_network(network).with_suffix(".bin")) for network in networks]
+    return json.dumps({"version": POSES_KEY_VERSION, **fields}, sort_keys=True)
+
+
+def _weights_key(checkpoint: str) -> str:
+    """Return the name of a known checkpoint, whose bytes are pinned, or the sha256 of the user's own file."""
+    return checkpoint if checkpoint in CHECKPOINTS else file_digest(find_checkpoint(checkpoint))
 
 
 class NoPoseSource:
