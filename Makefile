@@ -45,7 +45,7 @@ lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 	@$(RUN) -m mypy
 
 experiments:  ## List the command that makes each row of the tables of figures
-	@$(RUN) benchmarks/experiments.py
+	@$(RUN) research/accuracy/experiments.py
 
 performance: .venv/.core  ## Make the tables of docs/performance.md, for VIDEO; nothing else should be running
 	@test -n "$(VIDEO)" || { echo "name a video of people: make performance VIDEO=clip.mp4" >&2; exit 2; }
@@ -53,17 +53,17 @@ performance: .venv/.core  ## Make the tables of docs/performance.md, for VIDEO; 
 	@for options in "" "--no-video --cameras 4 6 8 10" "--no-video" "--people 3" "$(EVERY_FRAME)"; do \
 		echo "== tools/benchmark.py $(VIDEO) $$options"; $(RUN) tools/benchmark.py "$(VIDEO)" $$options; \
 	done | tee work_dirs/performance/stages.md
-	@echo "== benchmarks/limits.py"; $(RUN) benchmarks/limits.py | tee work_dirs/performance/limits.md
-	@echo "== benchmarks/speed_peers.py"; $(RUN) benchmarks/speed_peers.py "$(VIDEO)" | tee work_dirs/performance/peers.md
+	@echo "== research/speed/limits.py"; $(RUN) research/speed/limits.py | tee work_dirs/performance/limits.md
+	@echo "== research/speed/compare_peers.py"; $(RUN) research/speed/compare_peers.py "$(VIDEO)" | tee work_dirs/performance/peers.md
 
 clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and other results stay
 	rm -rf .venv falldet.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis $(SAMPLE)
 	find falldet tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(SAMPLE): $(wildcard falldet/scenes/*.py) | .venv/.core
+$(SAMPLE): $(wildcard falldet/synthetic/*.py) | .venv/.core
 	@echo "== drawing the sample clip $@"
 	@mkdir -p $(@D)
-	@$(RUN) -m falldet.scenes sample $@
+	@$(RUN) -m falldet.synthetic sample $@
 
 .venv/.made:
 	@echo "== making .venv with $$($(PYTHON) --version)"
@@ -73,19 +73,19 @@ $(SAMPLE): $(wildcard falldet/scenes/*.py) | .venv/.core
 		|| { echo "$(PYTHON) can't make environments; on Debian: apt install python3-venv" >&2; exit 2; }
 	@touch $@
 
-.venv/.core: .venv/.made requirements-core.txt setup.py
+.venv/.core: .venv/.made requirements/core.txt setup.py
 	@echo "== installing the live side (no torch; about 240 MB to download)"
-	@$(INSTALL) -r requirements-core.txt $(BRIEFLY)
+	@$(INSTALL) -r requirements/core.txt $(BRIEFLY)
 	@$(INSTALL) --no-deps --no-build-isolation -e . $(BRIEFLY)
 	@touch $@
 
-.venv/.openmmlab: .venv/.core requirements-openmmlab.txt requirements-openmmlab-nodeps.txt
+.venv/.openmmlab: .venv/.core requirements/openmmlab.txt requirements/openmmlab-nodeps.txt
 	@echo "== installing torch and OpenMMLab (about 260 MB to download with a CPU build of torch, several GB with CUDA)"
-	@$(INSTALL) -r requirements-openmmlab.txt $(BRIEFLY)
-	@$(INSTALL) --no-deps -r requirements-openmmlab-nodeps.txt $(BRIEFLY)
+	@$(INSTALL) -r requirements/openmmlab.txt $(BRIEFLY)
+	@$(INSTALL) --no-deps -r requirements/openmmlab-nodeps.txt $(BRIEFLY)
 	@touch $@
 
-.venv/.dev: .venv/.core requirements-dev.txt requirements-int8.txt
+.venv/.dev: .venv/.core requirements/dev.txt requirements/int8.txt
 	@echo "== installing pytest, pytest-xdist, hypothesis, ruff, mypy and nncf"
-	@$(INSTALL) -r requirements-dev.txt $(BRIEFLY)
+	@$(INSTALL) -r requirements/dev.txt $(BRIEFLY)
 	@touch $@

@@ -17,7 +17,7 @@ def version() -> str:
 
 
 def requirements(name: str) -> list[str]:
-    lines = (HERE / f"requirements-{name}.txt").read_text(encoding="utf-8").splitlines()
+    lines = (HERE / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
 
 

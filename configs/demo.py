@@ -33,7 +33,7 @@ topdown = dict(
     threads=0,
 )
 
-# falldet.pace.PaceSettings
+# falldet.stages.frame_sampling.PaceSettings
 pace = dict(
     poses_per_s=15.0,
     still_poses_per_s=5.0,
@@ -44,7 +44,7 @@ pace = dict(
     wake_s=0.5,
 )
 
-# falldet.tracking.TrackerSettings
+# falldet.stages.tracking.TrackerSettings
 tracker = dict(
     matching="pose",
     gate_iou=0.2,
@@ -62,7 +62,7 @@ tracker = dict(
     recall_size=1.5,
 )
 
-# falldet.windows.WindowSettings
+# falldet.stages.windows.WindowSettings
 windows = dict(
     length_s=2.0,
     stride_s=0.25,
@@ -70,7 +70,7 @@ windows = dict(
     linger_s=0.5,
 )
 
-# falldet.recogniser.RecogniserSettings
+# falldet.stages.recognizer.RecogniserSettings
 recogniser = dict(
     engine="openvino",
     checkpoint="stgcn_fall",
@@ -78,7 +78,7 @@ recogniser = dict(
     threads=0,
 )
 
-# falldet.fusion.FusionSettings
+# falldet.stages.fusion.FusionSettings
 fusion = dict(
     rule="noisy_or",
     delay_s=0.5,
@@ -86,7 +86,7 @@ fusion = dict(
     record_rule="higher_score",
 )
 
-# falldet.events.EventSettings
+# falldet.stages.events.EventSettings
 events = dict(
     alert_score=0.97,
     keep_score=0.3,

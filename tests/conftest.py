@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from falldet.checkpoints import find_checkpoint
 from falldet.errors import FalldetError
+from falldet.models.checkpoints import find_checkpoint
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -121,7 +121,7 @@ class DownloadServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadServer]:
     """A download server; between the tries of a download lies next to no pause, and no proxy is in between."""
-    monkeypatch.setattr("falldet.downloads.BACKOFF_S", 0.001)
+    monkeypatch.setattr("falldet.models.downloads.BACKOFF_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     serving = DownloadServer()
 

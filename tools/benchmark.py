@@ -18,11 +18,11 @@ from dataclasses import asdict, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
-from falldet import cli  # noqa: E402
-from falldet.files import finished_file  # noqa: E402
+from falldet.io.files import finished_file  # noqa: E402
+from falldet.models.openvino import signals as cli  # noqa: E402
 
 if TYPE_CHECKING:
-    from falldet.pipeline import Settings
+    from falldet.pipeline.detector import Settings
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -73,9 +73,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def settings_of(arguments: argparse.Namespace, *more: str) -> Settings:
-    from falldet.pipeline import Settings
+    from falldet.config import read_settings
+    from falldet.pipeline.detector import Settings
     from falldet.pose.source import PoseSettings
-    from falldet.settings import read_settings
 
     settings = Settings.from_groups(read_settings(arguments.config, [*arguments.cfg_options, *more]))
     return replace(settings, pose=PoseSettings(arguments.pose)) if arguments.pose else settings
@@ -83,8 +83,8 @@ def settings_of(arguments: argparse.Namespace, *more: str) -> Settings:
 
 def compare(arguments: argparse.Namespace) -> str:
     """Measure the video under each of the settings to compare, in turn, and return the table."""
-    from falldet.benchmark import as_comparison, measure
-    from falldet.pipeline import Pipeline
+    from falldet.pipeline.detector import Pipeline
+    from falldet.profiling.stages import as_comparison, measure
 
     timings = {}
     for changes in arguments.compare:
@@ -96,13 +96,13 @@ def compare(arguments: argparse.Namespace) -> str:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.video import probe, read_frames
+    from falldet.io.video import probe, read_frames
 
     probe(arguments.source)  # before the slow imports: a wrong path is told at once
-    from falldet.benchmark import as_record, as_text, measure, with_people
-    from falldet.cameras import measure_cameras
-    from falldet.markdown import table
-    from falldet.pipeline import Pipeline
+    from falldet.evaluation.markdown import table
+    from falldet.pipeline.detector import Pipeline
+    from falldet.profiling.stages import as_record, as_text, measure, with_people
+    from falldet.runtime.multi_source import measure_cameras
 
     settings = settings_of(arguments)
     if arguments.compare:

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 
 def main() -> int:
@@ -26,8 +26,8 @@ def main() -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from falldet.annotations import dump_annotations
-    from falldet.scenes.observation import keypoint_clips
+    from falldet.data.annotations import dump_annotations
+    from falldet.synthetic.pose_noise import keypoint_clips
 
     clips = keypoint_clips(arguments.clips, np.random.default_rng(arguments.seed))
     annotations = list(tqdm(clips, total=arguments.clips, unit="clip", desc="composing", disable=None))

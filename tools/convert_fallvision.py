@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 
 def main() -> int:
@@ -20,8 +20,8 @@ def main() -> int:
     parser.add_argument("keypoints", type=Path, help="the .npz of keypoints")
     parser.add_argument("--out", type=Path, default=Path("data/fallvision.pkl"), help="(default: data/fallvision.pkl)")
     arguments = parser.parse_args()
-    from falldet.annotations import dump_annotations
-    from falldet.fallvision import read_fallvision
+    from falldet.data.annotations import dump_annotations
+    from falldet.data.fallvision import read_fallvision
 
     contents = read_fallvision(arguments.keypoints)
     dump_annotations(contents, arguments.out)

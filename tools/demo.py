@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -61,15 +61,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.video import probe, shown
+    from falldet.io.video import probe, shown
 
     for source in arguments.sources:
         probe(source)  # before the slow imports: a wrong path is told at once
-    from falldet.cameras import run_demos
-    from falldet.demo import DemoOptions, run_demo, stem_of
-    from falldet.pipeline import Pipeline, Settings
+    from falldet.config import read_settings
+    from falldet.pipeline.detector import Pipeline, Settings
     from falldet.pose.source import PoseSettings
-    from falldet.settings import read_settings
+    from falldet.runtime.multi_source import run_demos
+    from falldet.runtime.runner import DemoOptions, run_demo, stem_of
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 if TYPE_CHECKING:
-    from falldet.matching import ClipResult
-    from falldet.pipeline import Settings
+    from falldet.evaluation.matching import ClipResult
+    from falldet.pipeline.detector import Settings
 
 RETRAIN = """\
 python tools/train.py configs/stgcn_fall_best.py --add-ann-file {path} \
@@ -64,11 +64,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.manifest import read_manifest
-    from falldet.pipeline import Settings
-    from falldet.report import write_report
-    from falldet.settings import read_settings
-    from falldet.workers import Judging, available_cores, judge_clips, operating_curve
+    from falldet.config import read_settings
+    from falldet.data.manifest import read_manifest
+    from falldet.evaluation.report import write_report
+    from falldet.evaluation.runner import Judging, available_cores, judge_clips, operating_curve
+    from falldet.pipeline.detector import Settings
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
@@ -88,8 +88,8 @@ def main() -> int:
 
 
 def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Path, settings: Settings) -> None:
-    from falldet.hard_negatives import mine
-    from falldet.pipeline import Pipeline, pose_cache
+    from falldet.evaluation.hard_negatives import mine
+    from falldet.pipeline.detector import Pipeline, pose_cache
     from falldet.pose.source import NoPoseSource
 
     pipeline = Pipeline(settings, pose_source=NoPoseSource())

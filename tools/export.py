@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from falldet import cli
 from falldet.errors import FalldetError
+from falldet.models.openvino import signals as cli
 
 EXAMPLES = """\
 examples:
@@ -35,7 +35,7 @@ def main() -> None:
         nargs="+",
         metavar="VIDEO",
         help="make a detector or pose network int8, by the people in these videos, and keep it in the cache for "
-        "topdown.precision=int8; needs requirements-int8.txt",
+        "topdown.precision=int8; needs requirements/int8.txt",
     )
     args = parser.parse_args()
     if args.int8:
@@ -43,8 +43,8 @@ def main() -> None:
             parser.error(
                 "--int8 takes the checkpoint that the demo takes and writes into the cache; give only a config"
             )
-        from falldet.pose.networks import find_network
-        from falldet.pose.quantise import quantise_network
+        from falldet.pose.exported import find_network
+        from falldet.pose.quantize import quantise_network
 
         sys.stdout.write(f"{quantise_network(find_network(args.config), args.int8)}\n")
         return
@@ -55,7 +55,7 @@ def main() -> None:
     from falldet.openmmlab.config import load_config
     from falldet.openmmlab.export import export_recogniser
     from falldet.openmmlab.export_pose import export_pose_network
-    from falldet.openmmlab.reference import LIBRARIES
+    from falldet.openmmlab.inference import LIBRARIES
 
     if load_config(args.config).model.type not in LIBRARIES:
         written = export_recogniser(args.config, args.checkpoint, out, *args.more)

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -57,11 +57,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.extract import extract
-    from falldet.manifest import clips_from_folder, read_manifest
-    from falldet.pipeline import Settings, pose_cache
+    from falldet.config import read_settings
+    from falldet.data.manifest import clips_from_folder, read_manifest
+    from falldet.extraction.clips import extract
+    from falldet.pipeline.detector import Settings, pose_cache
     from falldet.pose.source import PoseSettings
-    from falldet.settings import read_settings
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.pose:

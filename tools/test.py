@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from falldet import cli
+from falldet.models.openvino import signals as cli
 
 
 def main() -> None:

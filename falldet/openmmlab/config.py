@@ -9,8 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from falldet.config import read_settings, unknown_key
 from falldet.errors import FalldetError
-from falldet.settings import read_settings, unknown_key
 
 SPLITS = ("train", "val", "test")
 _OWN_IMPORTS = ["falldet.openmmlab"]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from falldet.files import finished_file
+from falldet.io.files import finished_file
 from falldet.openmmlab.config import config_beside, load_config
-from falldet.openmmlab.model import build_recogniser, preparation
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
+from falldet.openmmlab.recognizer import build_recogniser, preparation
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
 

@@ -13,10 +13,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from falldet.errors import FalldetError
-from falldet.files import finished_file
+from falldet.io.files import finished_file
 from falldet.openmmlab.config import load_config
+from falldet.openmmlab.inference import build_network, library_of, scope
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
-from falldet.openmmlab.reference import build_network, library_of, scope
 from falldet.skeleton import FLIP_INDICES
 
 STRIDE = 32

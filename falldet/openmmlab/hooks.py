@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 import falldet
 from falldet.errors import FalldetError
 from falldet.openmmlab.metrics import COUNTS, FallMetric, write_json
-from falldet.plots import confusion_matrix_plot, learning_rate_plot, loss_plot
+from falldet.visualization.plots import confusion_matrix_plot, learning_rate_plot, loss_plot
 
 PACKAGES = ("torch", "mmengine", "onedl-mmengine", "mmcv", "mmcv-lite", "mmaction2", "numpy")
 _log = logging.getLogger(__name__)

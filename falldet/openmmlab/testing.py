@@ -15,9 +15,9 @@ from falldet.errors import FalldetError
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.hooks import versions
 from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
-from falldet.openmmlab.model import build_recogniser
+from falldet.openmmlab.recognizer import build_recogniser
 from falldet.openmmlab.training import quiet_libraries
-from falldet.plots import confusion_matrix_plot, precision_recall_plot
+from falldet.visualization.plots import confusion_matrix_plot, precision_recall_plot
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from falldet.pose.networks import Precision, compile_network, read_network
+from falldet.pose.exported import Precision, compile_network, read_network
 from falldet.skeleton import JOINT_COUNT
 
 BOX_SCALE = 1.25
@@ -33,7 +33,7 @@ class CropPoseEstimator:
     Args:
         path: the .onnx file, or in int8 the .xml file.
         device: OpenVINO device name.
-        precision: see `falldet.pose.networks.compile_network`.
+        precision: see `falldet.pose.exported.compile_network`.
         threads: processor threads; 0 lets OpenVINO choose.
 
     Raises:

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import openvino
 
-from falldet.checkpoints import cache_folder, find_checkpoint
 from falldet.errors import FalldetError
-from falldet.files import file_digest
-from falldet.runtime import compile_model, openvino_core
+from falldet.io.files import file_digest
+from falldet.models.checkpoints import cache_folder, find_checkpoint
+from falldet.models.openvino import compile_model, openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -37,7 +37,7 @@ class MoveNetSettings:
     """Settings of the embedded pose source.
 
     Attributes:
-        checkpoint: a name known to `falldet.checkpoints`, or a .tflite file.
+        checkpoint: a name known to `falldet.models.checkpoints`, or a .tflite file.
         input_size: longer side of the model's input in pixels, a multiple of 32; 256 is the fastest, 384 sees
             distant and lying people better at twice the cost.
         min_person_score: people below it are dropped.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from falldet.checkpoints import CHECKPOINTS, find_checkpoint
-from falldet.files import file_digest
+from falldet.io.files import file_digest
+from falldet.models.checkpoints import CHECKPOINTS, find_checkpoint
+from falldet.pose.exported import find_network, int8_network
 from falldet.pose.movenet import MoveNet, MoveNetSettings
-from falldet.pose.networks import find_network, int8_network
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.types import People, PoseSource
 

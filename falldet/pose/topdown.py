@@ -16,7 +16,7 @@ from falldet.errors import FalldetError
 from falldet.geometry import box_area, box_containment, keypoint_boxes, object_keypoint_similarity
 from falldet.pose.detector import Detector, YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
-from falldet.pose.networks import Precision, exported_network, find_network, int8_network
+from falldet.pose.exported import Precision, exported_network, find_network, int8_network
 from falldet.types import People
 
 SURE_JOINT = 0.3
@@ -35,7 +35,7 @@ class TopDownSettings:
     Attributes:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
         precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
-            that tools/export.py --int8 has made; benchmarks/int8.py says how far theirs are from f32.
+            that tools/export.py --int8 has made; research/speed/int8.py says how far theirs are from f32.
         detect_every: pictures from one look of the detector to the next; between them people are followed. With
             nobody to follow it looks at every picture.
         same_person_overlap: a followed box is a detected person's own where they share more than this part of the
@@ -133,7 +133,7 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
     """Return the pose source that `names` stand for, its networks loaded, fetched and exported as need be.
 
     Args:
-        names: detector and pose network joined by "+", such as "yolox_s+hrnet_w32"; see `falldet.pose.networks`.
+        names: detector and pose network joined by "+", such as "yolox_s+hrnet_w32"; see `falldet.pose.exported`.
         settings: see `TopDownSettings`.
         device: OpenVINO's name of a device, or torch's.
 
@@ -147,7 +147,7 @@ def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> 
     networks = find_network(detector), find_network(estimator)
     if settings.engine == "torch":
         try:
-            from falldet.openmmlab.reference import TorchDetector, TorchPoseEstimator
+            from falldet.openmmlab.inference import TorchDetector, TorchPoseEstimator
         except FalldetError:
             raise FalldetError("topdown.engine = 'torch' needs OpenMMLab; run `make install`") from None
         torch_device = "cpu" if device == "CPU" else device.lower()

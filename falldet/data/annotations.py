@@ -1,0 +1,210 @@
+"""The keypoint annotations that training and evaluation read: MMAction2's skeleton pickle, loaded safely, dumped whole.
+
+    dict(split={name: [frame_dir, ...]}, annotations=[dict(frame_dir=..., ...), ...])
+
+Each annotation is one clip: `frame_dir` its name; `label` 1 for a fall, else 0; `img_shape` and `original_shape`
+(height, width) in pixels; `total_frames` T; `keypoint` (M, T, V, 2) float32 pixels; `keypoint_score` (M, T, V) float32;
+and, where known, `time_s` (T,) float64 seconds, `fall_intervals` [[start_s, end_s], ...] half-open, `subject` and
+`source`. A missing joint has score 0. Source: https://mmaction2.readthedocs.io/en/latest/dataset_zoo/skeleton.html
+"""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+import sys
+from collections import Counter
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falldet.errors import FalldetError
+from falldet.io.files import finished_file
+from falldet.data.restricted_pickle import load_restricted
+from falldet.skeleton import JOINT_COUNT
+
+SPLIT_NAMES = ("train", "val", "test")
+MAX_FILE_BYTES = 4 << 30
+
+REQUIRED_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
+OPTIONAL_KEYS = ("time_s", "fall_intervals", "subject", "source")
+
+_TOOL = " with `python tools/extract_kpts.py`"
+
+
+def load_annotations(path: str | Path) -> dict[str, Any]:
+    """Return the validated contents of an annotation file; nothing in the file can run as code.
+
+    Raises:
+        FalldetError: the file is missing, too large, no such pickle, or breaks a rule of `check_annotations`.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise FalldetError(f"{path} has {size / 2**30:.1f} GiB; more than {MAX_FILE_BYTES >> 30} GiB is not read")
+        with path.open("rb") as stream:
+            contents = load_restricted(stream, str(path))
+    except FileNotFoundError:
+        raise FalldetError(
+            f"no annotation file {path}; make it with `python tools/extract_kpts.py videos/ --out {path}`"
+        ) from None
+    except OSError as error:
+        raise FalldetError(f"can't read {path}: {error.strerror}; give a readable annotation file") from None
+    return check_annotations(contents, str(path))
+
+
+def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
+    """Check `contents` and write them to `path` in one step; equal contents give equal bytes.
+
+    Raises:
+        FalldetError: the contents break a rule of `check_annotations`, or the file can't be written.
+    """
+    path = Path(path)
+    contents = check_annotations(contents, str(path))
+    with finished_file(path, binary=True) as stream:
+        pickle.dump(contents, stream, protocol=4)
+
+
+def check_annotations(contents: Any, where: str) -> dict[str, Any]:
+    """Return `contents` in one fixed form, or say what is wrong with it.
+
+    In the result keys stand in a fixed order, arrays are C-contiguous (copied only where they were not), shapes are
+    tuples, and equal strings are one object, so that equal contents are pickled to equal bytes.
+
+    Args:
+        contents: what an annotation file holds.
+        where: the file's name, for the message.
+
+    Raises:
+        FalldetError: a key is missing or unknown, a value has a wrong type, dtype, shape or range, a name is there
+            twice or in two splits, or a split names a clip that has no annotation.
+    """
+    if not isinstance(contents, Mapping) or set(contents) != {"split", "annotations"}:
+        raise FalldetError(f"{where} must be a dict with the keys 'split' and 'annotations'; make it anew{_TOOL}")
+    if not isinstance(contents["annotations"], list | tuple) or not contents["annotations"]:
+        raise FalldetError(f"{where}: 'annotations' must be a list of at least one clip; make it anew{_TOOL}")
+    annotations = [
+        _check_annotation(annotation, f"{where}: annotations[{index}]")
+        for index, annotation in enumerate(contents["annotations"])
+    ]
+    counts = Counter(annotation["frame_dir"] for annotation in annotations)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise FalldetError(f"{where}: frame_dir {twice[0]!r} is there {counts[twice[0]]} times; give each clip its own")
+    return {"split": _check_split(contents["split"], counts, where), "annotations": annotations}
+
+
+def _check_split(split: Any, known: Container[str], where: str) -> dict[str, list[str]]:
+    if not isinstance(split, Mapping):
+        raise FalldetError(f"{where}: 'split' must be a dict of lists, got {type(split).__name__}")
+    home: dict[str, str] = {}
+    for name, entries in split.items():
+        if name not in SPLIT_NAMES:
+            raise FalldetError(f"{where}: unknown split {name!r}; the known ones are {', '.join(SPLIT_NAMES)}")
+        if not isinstance(entries, list | tuple):
+            raise FalldetError(f"{where}: split[{name!r}] must be a list of frame_dir, got {type(entries).__name__}")
+        for entry in entries:
+            if not isinstance(entry, str) or entry not in known:
+                raise FalldetError(f"{where}: split[{name!r}] names {entry!r}, which has no annotation; remove it")
+            if entry in home:
+                other = f"also in split[{home[entry]!r}]" if home[entry] != name else "there twice"
+                raise FalldetError(f"{where}: {entry!r} of split[{name!r}] is {other}; keep it in one place")
+            home[entry] = name
+    return {name: [sys.intern(entry) for entry in split[name]] for name in SPLIT_NAMES if name in split}
+
+
+def _check_annotation(annotation: Any, place: str) -> dict[str, Any]:
+    if not isinstance(annotation, Mapping):
+        raise FalldetError(f"{place} must be a dict, got {type(annotation).__name__}")
+    missing = [key for key in REQUIRED_KEYS if key not in annotation]
+    if missing:
+        raise FalldetError(f"{place} has no {missing[0]!r}; every clip needs {', '.join(REQUIRED_KEYS)}")
+    for key in annotation:
+        if key not in REQUIRED_KEYS + OPTIONAL_KEYS:
+            near = difflib.get_close_matches(str(key), OPTIONAL_KEYS, n=1, cutoff=0.0)
+            raise FalldetError(f"{place} has the unknown key {key!r}; did you mean {near[0]!r}? Otherwise remove it")
+    frame_dir = annotation["frame_dir"]
+    if not isinstance(frame_dir, str) or not frame_dir:
+        raise FalldetError(f"{place}: frame_dir must be a name, got {frame_dir!r}")
+    place = f"{place} ({frame_dir!r})"
+    checked: dict[str, Any] = {"frame_dir": sys.intern(frame_dir)}
+    checked["label"] = _whole_number(annotation, "label", place)
+    if checked["label"] not in (0, 1):
+        raise FalldetError(f"{place}: label = {checked['label']} must be 1 (fall) or 0 (not a fall)")
+    for key in ("img_shape", "original_shape"):
+        checked[key] = _image_shape(annotation, key, place)
+    checked |= _check_arrays(annotation, place)
+    if annotation.get("fall_intervals") is not None:
+        checked["fall_intervals"] = _fall_intervals(annotation["fall_intervals"], checked["label"], place)
+    for key in ("subject", "source"):
+        if annotation.get(key) is not None:
+            if not isinstance(annotation[key], str):
+                raise FalldetError(f"{place}: {key} must be a string, got {annotation[key]!r}")
+            checked[key] = sys.intern(annotation[key])
+    return checked
+
+
+def _check_arrays(annotation: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return total_frames and the arrays of one annotation, checked against each other."""
+    keypoint = _array(annotation, "keypoint", np.float32, place)
+    if keypoint.ndim != 4 or keypoint.shape[2:] != (JOINT_COUNT, 2) or 0 in keypoint.shape:
+        raise FalldetError(f"{place}: keypoint must be (M, T, {JOINT_COUNT}, 2) with M, T >= 1, got {keypoint.shape}")
+    score = _array(annotation, "keypoint_score", np.float32, place)
+    if score.shape != keypoint.shape[:3]:
+        raise FalldetError(f"{place}: keypoint_score must be {keypoint.shape[:3]} as keypoint is, got {score.shape}")
+    if score.min() < 0:
+        raise FalldetError(f"{place}: keypoint_score holds {score.min():g}; the lowest score is 0, a missing joint")
+    frames = _whole_number(annotation, "total_frames", place)
+    if frames != keypoint.shape[1]:
+        raise FalldetError(f"{place}: total_frames = {frames}, but keypoint has T = {keypoint.shape[1]} frames")
+    arrays: dict[str, Any] = {"total_frames": frames, "keypoint": keypoint, "keypoint_score": score}
+    if annotation.get("time_s") is not None:
+        time_s = arrays["time_s"] = _array(annotation, "time_s", np.float64, place)
+        if time_s.shape != (frames,):
+            raise FalldetError(f"{place}: time_s must be ({frames},) as total_frames is, got {time_s.shape}")
+        if (np.diff(time_s) < 0).any():
+            at = int(np.argmax(np.diff(time_s) < 0)) + 1
+            raise FalldetError(f"{place}: time_s[{at}] = {time_s[at]:g} lies before the frame in front of it; sort it")
+    return arrays
+
+
+def _array(annotation: Mapping[str, Any], key: str, dtype: type, place: str) -> np.ndarray:
+    value = annotation[key]
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        found = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise FalldetError(f"{place}: {key} must be an array of {np.dtype(dtype)}, got {found}")
+    if not np.isfinite(value).all():
+        raise FalldetError(f"{place}: {key} holds a number that is not finite; a missing joint has score 0 and xy 0")
+    return np.ascontiguousarray(value).view(np.ndarray).view(dtype)
+
+
+def _whole_number(annotation: Mapping[str, Any], key: str, place: str) -> int:
+    value = annotation[key]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise FalldetError(f"{place}: {key} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def _image_shape(annotation: Mapping[str, Any], key: str, place: str) -> tuple[int, int]:
+    value = annotation[key]
+    if isinstance(value, list | tuple) and len(value) == 2:
+        height, width = (_whole_number({key: side}, key, place) for side in value)
+        if height > 0 and width > 0:
+            return height, width
+    raise FalldetError(f"{place}: {key} must be (height, width) in pixels, got {value!r}")
+
+
+def _fall_intervals(value: Any, label: int, place: str) -> list[list[float]]:
+    try:
+        intervals = np.array(value, dtype=np.float64).reshape(len(value), 2)
+    except (ValueError, TypeError):
+        raise FalldetError(f"{place}: fall_intervals must be a list of [start_s, end_s], got {value!r}") from None
+    wrong = ~(np.isfinite(intervals).all(axis=1) & (intervals[:, 0] < intervals[:, 1]) & (intervals[:, 0] >= 0))
+    if wrong.any():
+        raise FalldetError(f"{place}: fall_intervals holds {intervals[wrong][0].tolist()}; write 0 <= start_s < end_s")
+    if len(intervals) and label == 0:
+        raise FalldetError(f"{place}: label is 0 (not a fall), but fall_intervals is {intervals.tolist()}; correct one")
+    return intervals.tolist()

@@ -1,0 +1,1 @@
+"""Fall events measured on labelled videos."""

@@ -1,0 +1,194 @@
+"""Where in the chain each missed fall was lost, and what is known of each false alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from falldet.data.manifest import FallInterval
+from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
+from falldet.evaluation.replay import Observed, ObservedFrame, fuse
+from falldet.extraction.clips import ASSUMED_FALL_S
+from falldet.pipeline.detector import Settings
+from falldet.stages.events import EventSettings
+from falldet.types import Event, WindowScore
+
+BEFORE_S = 0.5
+AFTER_S = 1.0
+"""Frames from `BEFORE_S` before the going down to `AFTER_S` after it must show the person: the least that confirms."""
+
+NOBODY_SHARE = 0.5
+"""A fall of which more than this share of the frames shows nobody: at most half of the motion is left to judge by."""
+
+POOR_POSE = 0.3
+"""Mean joint score below which poses are called poor: MoveNet's mean was 0.33 or more in every fall of the development
+data (train and val) that raised an alert."""
+
+SEEN_SHARE = 0.6
+"""Share of the going down that a window must have seen: from there on `label_windows` calls a window a fall."""
+
+
+class Cause(StrEnum):
+    """The first link of the chain that lost a fall."""
+
+    NOBODY = "no person found"
+    POSE = "pose poor"
+    TRACK = "track broken"
+    CLASSIFIER = "classifier"
+    RULE = "event rule"
+
+
+class Occasion(StrEnum):
+    """What a false alarm has to do with a fall."""
+
+    REPEATED = "second alert for a fall"
+    BESIDE = "at another time than the fall"
+    NO_FALL = "video without a fall"
+    UNKNOWN = "fall without known times"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Why a fall was missed.
+
+    Attributes:
+        cause: the first link that failed.
+        detail: the number behind it, in words.
+        peak_score: highest fused score of a frame of the going down, None where there was none.
+    """
+
+    cause: Cause
+    detail: str
+    peak_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """What is known of a false alarm.
+
+    Attributes:
+        occasion: what it has to do with a fall.
+        lying: lying degree of the person when last seen before the alert, in [0, 1].
+        track_age_s: how long the person's track had lived at the alert, seconds.
+    """
+
+    occasion: Occasion
+    lying: float
+    track_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The misses and false alarms of one video, in the order of its match's `missed` and `false`."""
+
+    misses: list[Miss]
+    false_alarms: list[FalseAlarm]
+
+
+def diagnose(observed: Observed, result: ClipResult, settings: Settings) -> Diagnosis:
+    """Return why the falls of a judged video were missed and what its false alarms are like.
+
+    Whose fall it is is not labelled: with several people in sight, what the best seen of them gave counts.
+
+    Args:
+        observed: the video after the first half of the chain.
+        result: how it was judged.
+        settings: the fusion and the event rule it was judged by.
+    """
+    falls = result.clip.fall_intervals
+    return Diagnosis(
+        [_miss(observed, result, falls[number], settings) for number in result.match.missed],
+        [_false_alarm(observed, result, result.events[number]) for number in result.match.false],
+    )
+
+
+def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: Settings) -> Miss:
+    start_s, end_s = going_down(fall)
+    windows = [score for score in observed.window_scores if score.start_s < end_s and score.stop_s > start_s]
+    fused = [score for settled in fuse(observed, settings.fusion) for score in settled]
+    peak = max((score.fall for score in fused if start_s <= score.time_s <= end_s), default=None)
+    around = [frame for frame in observed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
+    empty = sum(len(frame.people) == 0 for frame in around)
+    if not around:
+        return Miss(Cause.NOBODY, "the video has no frame there", peak)
+    if empty > NOBODY_SHARE * len(around):
+        return Miss(Cause.NOBODY, f"nobody in {empty} of {len(around)} frames", peak)
+    pose = _pose_score(around)
+    if pose < POOR_POSE:
+        return Miss(Cause.POSE, f"mean joint score {pose:.2f}", peak)
+    times = _track_times(observed.frames)
+    seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
+    if seen < SEEN_SHARE:
+        return Miss(Cause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
+    needed = settings.events.alert_score
+    if peak is None or peak < needed:
+        return Miss(Cause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
+    return Miss(Cause.RULE, _rule_detail(result, fall, settings.events), peak)
+
+
+def going_down(fall: FallInterval) -> tuple[float, float]:
+    """Return start and end of the going down in seconds; `ASSUMED_FALL_S` long where only the event is labelled."""
+    end_s = fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + ASSUMED_FALL_S)
+    return fall.start_s, end_s
+
+
+def _pose_score(frames: Sequence[ObservedFrame]) -> float:
+    """Return the mean joint score of the person seen best, over the frames that show somebody."""
+    return float(np.mean([frame.people.scores.mean(axis=1).max() for frame in frames if len(frame.people)]))
+
+
+def _track_times(frames: Sequence[ObservedFrame]) -> dict[int, np.ndarray]:
+    """Return the times (T,) in seconds at which each track was seen, by track id."""
+    times: dict[int, list[float]] = {}
+    for frame in frames:
+        for track_id in frame.people.track_ids.tolist():
+            times.setdefault(track_id, []).append(frame.time_s)
+    return {track_id: np.array(seen) for track_id, seen in times.items()}
+
+
+def _seen_share(window: WindowScore, times: np.ndarray, start_s: float, end_s: float) -> float:
+    """Return the share of the going down, or of as much as fits into a window, that the window's person was seen in."""
+    seen = times[(times >= window.start_s) & (times < window.stop_s)]
+    if not len(seen):
+        return 0.0
+    overlap_s = min(end_s, float(seen[-1])) - max(start_s, float(seen[0]))
+    return max(0.0, overlap_s / min(end_s - start_s, window.stop_s - window.start_s))
+
+
+def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings) -> str:
+    alerts = [event.alert_s for event in result.events]
+    before = [
+        event.alert_s
+        for event in result.events
+        if event.alert_s < fall.start_s - EARLY_S
+        and (event.end_s is None or event.end_s + settings.cool_down_s > fall.start_s)
+    ]
+    if before:
+        return f"after an alert at {max(before):.2f} s"
+    if any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for alert_s in alerts):
+        return "its alert was taken for another fall's"
+    late = [alert_s for alert_s in alerts if alert_s > fall.end_s + LATE_S]
+    if late:
+        return f"no alert before {min(late):.2f} s"
+    return "not confirmed by lying" + (", or in a zone to ignore" if settings.ignore_zones else "")
+
+
+def _false_alarm(observed: Observed, result: ClipResult, event: Event) -> FalseAlarm:
+    seen = [
+        (frame.time_s, float(frame.postures.lying[row]))
+        for frame in observed.frames
+        if frame.time_s <= event.alert_s
+        for row in np.flatnonzero(frame.people.track_ids == event.track_id)
+    ]
+    return FalseAlarm(_occasion(result, event.alert_s), seen[-1][1], event.alert_s - seen[0][0])
+
+
+def _occasion(result: ClipResult, alert_s: float) -> Occasion:
+    falls = result.clip.fall_intervals
+    if not falls:
+        return Occasion.UNKNOWN if result.clip.label else Occasion.NO_FALL
+    repeated = any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for fall in falls)
+    return Occasion.REPEATED if repeated else Occasion.BESIDE

@@ -1,0 +1,60 @@
+"""Alerts of a video paired with its labelled falls.
+
+The rule: alerts and falls of a video are paired one to one in time order; an alert is right from `EARLY_S` before the
+fall's start to `LATE_S` after its end; a second alert for the same fall is a false one, and a fall nobody detected
+stays in the denominator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from falldet.data.manifest import ClipRecord
+from falldet.types import Event
+
+EARLY_S = 0.5
+LATE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How the alerts of one video fit its falls.
+
+    Attributes:
+        pairs: (fall, alert) numbers, in time order.
+        missed: falls without an alert.
+        false: alerts without a fall.
+    """
+
+    pairs: list[tuple[int, int]]
+    missed: list[int]
+    false: list[int]
+
+
+def match_alerts(falls: Sequence[tuple[float, float]], alerts: Sequence[float]) -> Match:
+    """Pair falls, (start_s, end_s) of the going down, with alert times in seconds; see the module's rule."""
+    fall_order = sorted(range(len(falls)), key=lambda i: falls[i])
+    waiting = sorted(range(len(alerts)), key=lambda i: alerts[i])
+    pairs: list[tuple[int, int]] = []
+    false: list[int] = []
+    missed = []
+    for fall in fall_order:
+        start_s, end_s = falls[fall]
+        while waiting and alerts[waiting[0]] < start_s - EARLY_S:
+            false.append(waiting.pop(0))
+        if waiting and alerts[waiting[0]] <= end_s + LATE_S:
+            pairs.append((fall, waiting.pop(0)))
+        else:
+            missed.append(fall)
+    return Match(pairs, missed, false + waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipResult:
+    """One video judged: its events and how they fit its falls."""
+
+    clip: ClipRecord
+    duration_s: float
+    events: list[Event]
+    match: Match

@@ -1,0 +1,178 @@
+"""Event-level figures over judged videos, and how sure they are: 95 % intervals over resampled subjects or videos."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from falldet.evaluation.matching import ClipResult
+
+
+@dataclass(frozen=True, slots=True)
+class EventFigures:
+    """Event-level figures over a set of videos; a ratio without a denominator is None.
+
+    Attributes:
+        falls: labelled falls.
+        right: falls with an alert.
+        false: false alarms.
+        recall: right / falls.
+        precision: right / (right + false).
+        f1: their harmonic mean.
+        false_per_hour: false alarms per hour of video.
+        delays_s: alert minus the fall's start, seconds, of each right alert.
+        delays_from_end_s: alert minus the end of the going down, seconds, where that end is labelled; below 0 where
+            the alert came during the fall.
+    """
+
+    falls: int
+    right: int
+    false: int
+    recall: float | None
+    precision: float | None
+    f1: float | None
+    false_per_hour: float | None
+    delays_s: list[float]
+    delays_from_end_s: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is counted and added up over videos: falls found and missed, false alarms, lengths, delays."""
+
+    right: int
+    missed: int
+    false: int
+    lengths_s: list[float]
+    delays_s: list[float]
+    delays_from_end_s: list[float]
+
+
+def tally(results: Sequence[ClipResult]) -> Tally:
+    """Count a set of judged videos."""
+    found = [
+        (result.events[alert].alert_s, result.clip.fall_intervals[fall])
+        for result in results
+        for fall, alert in result.match.pairs
+    ]
+    return Tally(
+        len(found),
+        sum(len(result.match.missed) for result in results),
+        sum(len(result.match.false) for result in results),
+        [result.duration_s for result in results],
+        [alert_s - interval.start_s for alert_s, interval in found],
+        [alert_s - interval.end_s for alert_s, interval in found if interval.fall_end_known],
+    )
+
+
+def figures_of(tallies: Sequence[Tally]) -> EventFigures:
+    """Return the figures of all that was counted in `tallies`."""
+    right = sum(each.right for each in tallies)
+    missed = sum(each.missed for each in tallies)
+    false = sum(each.false for each in tallies)
+    return EventFigures(
+        right + missed,
+        right,
+        false,
+        _ratio(right, right + missed),
+        _ratio(right, right + false),
+        _ratio(2 * right, 2 * right + missed + false),
+        _ratio(false, sum(length_s for each in tallies for length_s in each.lengths_s) / 3600),
+        [delay for each in tallies for delay in each.delays_s],
+        [delay for each in tallies for delay in each.delays_from_end_s],
+    )
+
+
+def summarise(results: Sequence[ClipResult]) -> EventFigures:
+    """Return the figures of a set of judged videos."""
+    return figures_of([tally(results)])
+
+
+Figure = Callable[[EventFigures], float | None]
+Cluster = Literal["subject", "video"]
+
+RATIOS: dict[str, Figure] = {
+    name: operator.attrgetter(name) for name in ("recall", "precision", "f1", "false_per_hour")
+}
+PERCENTILES = {"median": 50, "p90": 90, "p95": 95}
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float] | None:
+    """Return median, p90 and p95 of `values`, or None where there are none."""
+    if not values:
+        return None
+    return dict(zip(PERCENTILES, np.percentile(values, list(PERCENTILES.values())).tolist(), strict=True))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return what numpy's percentile does, linear between neighbours, but for few values in a twentieth of the time."""
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * percent / 100
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _delay(kind: str, percent: float) -> Figure:
+    def figure(figures: EventFigures) -> float | None:
+        delays = getattr(figures, kind)
+        return percentile(delays, percent) if delays else None
+
+    return figure
+
+
+DELAYS: dict[str, Figure] = {
+    f"{kind}.{name}": _delay(kind, percent)
+    for kind in ("delays_s", "delays_from_end_s")
+    for name, percent in PERCENTILES.items()
+}
+"""Delay percentiles by the names they have in report.json: `delays_s.median` and so on."""
+
+
+def bootstrap(
+    results: Sequence[ClipResult],
+    figure: Figure,
+    rng: np.random.Generator,
+    rounds: int = 1000,
+    over: Cluster = "subject",
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of a figure over resampled subjects or videos, or None where it is hardly ever defined.
+
+    Clips of one subject resemble each other, so by default they are drawn together, with replacement. Where many people
+    share one subject's name that leaves few draws, and single videos tell more; they take no account of likeness.
+    Source: the cluster bootstrap, percentile interval (Davison and Hinkley, Bootstrap Methods, 1997).
+
+    Args:
+        results: the judged videos.
+        figure: what the interval is of; None where it is not defined.
+        rng: the only source of randomness.
+        rounds: how often is drawn.
+        over: what is drawn.
+    """
+    clusters = [tally(group) for group in grouped(results, over).values()]
+    drawn = []
+    for _ in range(rounds):
+        chosen = rng.integers(len(clusters), size=len(clusters))
+        value = figure(figures_of([clusters[index] for index in chosen]))
+        if value is not None:
+            drawn.append(value)
+    if len(drawn) < rounds / 2:
+        return None
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def grouped(results: Sequence[ClipResult], over: Cluster) -> dict[str, list[ClipResult]]:
+    """Return the results that are drawn together, by the subject's or the video's name."""
+    groups: dict[str, list[ClipResult]] = {}
+    for result in results:
+        groups.setdefault(result.clip.subject if over == "subject" else str(result.clip.path), []).append(result)
+    return groups
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,148 @@
+"""The evaluation written down: report.json for programs, report.md for people, and the operating curve as a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from falldet.evaluation.error_analysis import Cause, Diagnosis, Occasion
+from falldet.evaluation.markdown import as_markdown
+from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
+from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventFigures, bootstrap, grouped, percentiles, summarise
+from falldet.io.files import finished_file
+from falldet.visualization.plots import operating_curve_plot
+
+F1_BAND = 0.05
+"""How far F1 may move before the alert score counts as mattering: one fall more or less in about twenty."""
+
+Curve = Sequence[tuple[float, EventFigures]]
+
+
+def write_report(
+    out_dir: Path,
+    results: Sequence[ClipResult],
+    diagnoses: Sequence[Diagnosis],
+    curve: Curve,
+    threshold: float,
+    left_out: Sequence[tuple[Path, str]] = (),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write report.json, report.md and operating_curve.png into `out_dir` and return what report.json holds.
+
+    Args:
+        out_dir: made if it is not there.
+        results: the judged videos.
+        diagnoses: of the same videos.
+        curve: figures at each alert threshold, ascending.
+        threshold: the alert threshold `results` were judged at.
+        left_out: videos that could not be judged, with the reason.
+        seed: of the bootstrap.
+    """
+    report = {
+        "threshold": threshold,
+        "rule": f"one to one in time order, right from {EARLY_S} s before the fall to {LATE_S} s after its end",
+        **_figures(results, np.random.default_rng(seed)),
+        **_mistakes(results, diagnoses),
+        "curve": [{"threshold": score, **_as_record(figures)} for score, figures in curve],
+        "f1_plateau": f1_plateau(curve, summarise(results).f1, threshold),
+        "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
+    }
+    with finished_file(out_dir / "report.json") as stream:
+        json.dump(report, stream, indent=1)
+    with finished_file(out_dir / "report.md") as stream:
+        stream.write(as_markdown(report))
+    points = [(f.false_per_hour or 0.0, f.recall or 0.0, score) for score, f in curve]
+    operating_curve_plot(out_dir / "operating_curve.png", points, threshold)
+    return report
+
+
+def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, float] | None:
+    """Return the alert scores around `threshold` up to which F1 stays within `F1_BAND` of `f1`; None without an F1."""
+    if f1 is None or not curve:
+        return None
+    below = [(score, figures.f1) for score, figures in reversed(curve) if score <= threshold]
+    above = [(score, figures.f1) for score, figures in curve if score >= threshold]
+
+    def last_near(points: Sequence[tuple[float, float | None]]) -> float:
+        near = takewhile(lambda point: point[1] is not None and abs(point[1] - f1) <= F1_BAND, points)
+        return [threshold, *(score for score, _ in near)][-1]
+
+    return {"band": F1_BAND, "from": last_near(below), "to": last_near(above)}
+
+
+def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the figures of all videos together, with their intervals, and those at the level of videos."""
+    figures = summarise(results)
+    with_falls = [result for result in results if result.clip.label]
+    without = [result for result in results if not result.clip.label]
+    return {
+        "videos": len(results),
+        "subjects": len(grouped(results, "subject")),
+        "hours": sum(result.duration_s for result in results) / 3600,
+        "events": {**_as_record(figures), "found_with_known_end": len(figures.delays_from_end_s)},
+        "intervals_95": _intervals(results, rng, "subject"),
+        "intervals_95_videos": _intervals(results, rng, "video"),
+        "videos_level": {
+            "sensitivity": _share([bool(result.events) for result in with_falls]),
+            "specificity": _share([not result.events for result in without]),
+            "with_falls": len(with_falls),
+            "without": len(without),
+        },
+    }
+
+
+def _mistakes(results: Sequence[ClipResult], diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """Return every missed fall and every false alarm with what is known of it, and how often each kind occurs."""
+    missed = [
+        {
+            "path": str(result.clip.path),
+            "start_s": result.clip.fall_intervals[number].start_s,
+            "end_s": result.clip.fall_intervals[number].end_s,
+            **dataclasses.asdict(miss),
+        }
+        for result, diagnosis in zip(results, diagnoses, strict=True)
+        for number, miss in zip(result.match.missed, diagnosis.misses, strict=True)
+    ]
+    false_alarms = [
+        {
+            "path": str(result.clip.path),
+            "start_s": result.events[number].start_s,
+            "alert_s": result.events[number].alert_s,
+            "score": result.events[number].score,
+            **dataclasses.asdict(alarm),
+        }
+        for result, diagnosis in zip(results, diagnoses, strict=True)
+        for number, alarm in zip(result.match.false, diagnosis.false_alarms, strict=True)
+    ]
+    return {
+        "missed": missed,
+        "miss_causes": _counts(Cause, [miss["cause"] for miss in missed]),
+        "false_alarms": false_alarms,
+        "false_alarm_occasions": _counts(Occasion, [alarm["occasion"] for alarm in false_alarms]),
+    }
+
+
+def _as_record(figures: EventFigures) -> dict[str, Any]:
+    delays = {name: percentiles(getattr(figures, name)) for name in ("delays_s", "delays_from_end_s")}
+    return {**dataclasses.asdict(figures), **delays}
+
+
+def _intervals(results: Sequence[ClipResult], rng: np.random.Generator, over: Cluster) -> dict[str, Any]:
+    return {name: bootstrap(results, figure, rng, over=over) for name, figure in (RATIOS | DELAYS).items()}
+
+
+def _counts(kinds: type[StrEnum], found: Sequence[StrEnum]) -> dict[str, int]:
+    counts = Counter(found)
+    return {kind.value: counts[kind] for kind in kinds}
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return float(np.mean(flags)) if flags else None

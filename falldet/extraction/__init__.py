@@ -1,0 +1,1 @@
+"""Videos turned into the keypoint pickle that training reads."""

@@ -1,0 +1,142 @@
+"""The poses of a whole video in one small file, so that extraction goes on where it stopped and evaluation is quick."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from falldet.errors import FalldetError
+from falldet.io.files import finished_file
+from falldet.io.video import read_frames
+from falldet.types import People, PoseSource
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PoseSequence:
+    """Everybody seen in every frame of a video, before tracking.
+
+    Attributes:
+        time_s: (F,) float64, times of the frames in seconds.
+        counts: (F,) int64, people in each frame; the other arrays hold them one after the other, P in all.
+        keypoints: (P, K, 2) float32, pixels.
+        scores: (P, K) float32.
+        boxes: (P, 4) float32, x0 y0 x1 y1 in pixels.
+        box_scores: (P,) float32.
+        image_hw: height and width of the frames in pixels.
+    """
+
+    time_s: np.ndarray
+    counts: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    box_scores: np.ndarray
+    image_hw: tuple[int, int]
+
+    def frames(self) -> Iterator[tuple[float, People]]:
+        """Yield the time and the people of each frame, in order."""
+        stops = np.cumsum(self.counts)
+        for time_s, start, stop in zip(self.time_s, stops - self.counts, stops, strict=True):
+            rows = slice(int(start), int(stop))
+            yield (
+                float(time_s),
+                People(self.keypoints[rows], self.scores[rows], self.boxes[rows], self.box_scores[rows]),
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the sequence to `path` in one step, without pickle; raises FalldetError where that can't be done."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        with finished_file(path, binary=True) as stream:
+            np.savez(stream, format=FORMAT, **values)
+
+    @classmethod
+    def load(cls, path: Path) -> PoseSequence:
+        """Read a sequence; raises ValueError where the file is damaged or of another format."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                if int(arrays["format"]) != FORMAT:
+                    raise ValueError(f"{path} has another format")
+                values = {name: arrays[name] for name in cls.__dataclass_fields__}
+        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+        height, width = values.pop("image_hw").tolist()
+        return cls(**values, image_hw=(height, width))
+
+
+def observe(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
+    """Return the poses of the video at `path`; raises FalldetError where it can't be read.
+
+    Args:
+        path: a video file.
+        pose_source: image in, people out.
+        on_frame: called after every frame; may raise to stop.
+    """
+    times: list[float] = []
+    seen: list[People] = []
+    pose_source.reset()
+    for frame in read_frames(path):
+        times.append(frame.time_s)
+        seen.append(pose_source(frame.image))
+        height, width = frame.image.shape[:2]
+        on_frame()
+    arrays = {
+        name: np.concatenate([getattr(people, name) for people in seen])
+        for name in ("keypoints", "scores", "boxes", "box_scores")
+    }
+    return PoseSequence(np.array(times), np.array([len(people) for people in seen]), **arrays, image_hw=(height, width))
+
+
+class PoseCache:
+    """Keeps the poses of videos in a folder, one file per content of a video and settings of the pose source.
+
+    Args:
+        folder: where the files are kept.
+        pose_source: makes the poses that are not there yet.
+        settings_name: says how: any text that changes when the poses would.
+
+    Raises:
+        FalldetError: the folder can't be made.
+    """
+
+    def __init__(self, folder: Path, pose_source: Callable[[], PoseSource], settings_name: str) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FalldetError(f"can't make the folder {folder}: {error.strerror}; choose another one") from None
+        self.folder = folder
+        self._make = pose_source
+        self._source: PoseSource | None = None
+        self._settings_name = settings_name
+
+    def poses(self, video: Path, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
+        """Return the poses of `video`, from its file if there is one; raises FalldetError where it can't be read."""
+        path = self.folder / f"{self._key(video)}.npz"
+        if path.is_file():
+            try:
+                return PoseSequence.load(path)
+            except ValueError as error:
+                logger.warning("%s; looking at %s again", error, video)
+        if self._source is None:
+            self._source = self._make()
+        sequence = observe(video, self._source, on_frame)
+        sequence.save(path)
+        return sequence
+
+    def _key(self, video: Path) -> str:
+        digest = hashlib.sha256(self._settings_name.encode())
+        try:
+            with video.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise FalldetError(f"can't read {video}: {error.strerror}; check the path") from None
+        return digest.hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Video in and out, and the one writer of finished files."""

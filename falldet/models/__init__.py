@@ -1,0 +1,1 @@
+"""Model files: names, downloads, and the OpenVINO runtime that runs them."""

@@ -1,0 +1,1 @@
+"""Sources run through a detector into sinks."""

@@ -1,0 +1,126 @@
+"""Draws people, scores and falls onto frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from falldet.skeleton import EDGES, LEFT_JOINTS, RIGHT_JOINTS
+from falldet.stages.zones import Zone
+from falldet.types import NO_TRACK, Event, EventState, People
+
+RED = (48, 48, 224)
+WHITE = (245, 245, 245)
+DARK = (40, 40, 40)
+GREY = (150, 150, 150)
+TRACK_COLOURS = (
+    (219, 152, 52),
+    (96, 174, 39),
+    (18, 156, 243),
+    (182, 89, 155),
+    (173, 173, 26),
+    (60, 180, 230),
+)
+"""Colours of people, BGR, taken in turn by track id; none of them near the red of an alert."""
+
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+
+
+def annotate(
+    image: np.ndarray, people: People, falls: Mapping[int, float], events: Mapping[int, Event], alert_score: float
+) -> np.ndarray:
+    """Return `image` with skeletons, track ids, score bars and, while an event is on, a red frame and "FALL".
+
+    Args:
+        image: (H, W, 3) uint8 BGR; drawn on in place.
+        people: with track ids; people without one are drawn in grey.
+        falls: latest score of each person by track id, in [0, 1].
+        events: the events that are on, by track id.
+        alert_score: marked on the score bars.
+    """
+    unit = max(image.shape[0], image.shape[1]) / 640  # line widths and letters grow with the picture
+    for row in range(len(people)):
+        track_id = int(people.track_ids[row])
+        colour = GREY if track_id == NO_TRACK else TRACK_COLOURS[track_id % len(TRACK_COLOURS)]
+        if track_id in events:
+            colour = RED
+        draw_skeleton(image, people.keypoints[row], people.scores[row], colour, unit)
+        if track_id != NO_TRACK:
+            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_score, colour, unit)
+    if events:
+        _draw_alarm(image, list(events.values()), unit)
+    return image
+
+
+def draw_zones(image: np.ndarray, zones: Sequence[Zone]) -> None:
+    """Outline polygons, corners in shares of the picture, in place."""
+    unit = max(image.shape[:2]) / 640
+    size = np.array([image.shape[1] - 1, image.shape[0] - 1])
+    for zone in zones:
+        corners = np.rint(np.array(zone) * size).astype(np.int32)
+        left, top = corners.min(axis=0)
+        place = (int(left + 4 * unit), int(top + 14 * unit))
+        thin = max(1, round(unit))
+        for colour, thickness in ((DARK, 3 * thin), (WHITE, thin)):
+            cv2.polylines(image, [corners], True, colour, thickness, cv2.LINE_AA)
+            cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, colour, thickness, cv2.LINE_AA)
+
+
+def draw_skeleton(
+    image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, colour: tuple[int, int, int], unit: float = 1.0
+) -> None:
+    """Draw one pose, keypoints (K, 2) in pixels and scores (K,), in place, without what is missing."""
+    points = [(round(float(x)), round(float(y))) for x, y in keypoints]
+    width = max(1, round(2 * unit))
+    for start, stop in EDGES:
+        if scores[start] > 0 and scores[stop] > 0:
+            cv2.line(image, points[start], points[stop], colour, width, cv2.LINE_AA)
+    for joint, point in enumerate(points):
+        if scores[joint] > 0:
+            fill = WHITE if joint in LEFT_JOINTS else DARK if joint in RIGHT_JOINTS else colour
+            cv2.circle(image, point, max(2, round(3 * unit)), colour, -1, cv2.LINE_AA)
+            cv2.circle(image, point, max(1, round(1.5 * unit)), fill, -1, cv2.LINE_AA)
+
+
+def _draw_label(
+    image: np.ndarray,
+    box: np.ndarray,
+    name: str,
+    fall: float,
+    alert_score: float,
+    colour: tuple[int, int, int],
+    unit: float,
+) -> None:
+    """Draw the track id and a bar that fills with the score, with a tick at the alert score, above the box."""
+    scale, bar_w, bar_h = 0.45 * unit, round(60 * unit), max(3, round(7 * unit))
+    (text_w, text_h), _ = cv2.getTextSize(name, _FONT, scale, 1)
+    pad = round(3 * unit)
+    plate_w, plate_h = text_w + bar_w + 3 * pad, max(text_h, bar_h) + 2 * pad
+    left = int(np.clip(round(float(box[0])), 0, max(0, image.shape[1] - plate_w)))
+    top = int(np.clip(round(float(box[1])) - plate_h - pad, 0, max(0, image.shape[0] - plate_h)))
+    plate = image[top : top + plate_h, left : left + plate_w]
+    plate[...] = (plate * 0.3 + np.array(DARK) * 0.7).astype(np.uint8)
+    middle = top + plate_h // 2
+    cv2.putText(image, name, (left + pad, middle + text_h // 2), _FONT, scale, WHITE, 1, cv2.LINE_AA)
+    bar_left, bar_top = left + text_w + 2 * pad, middle - bar_h // 2
+    cv2.rectangle(image, (bar_left, bar_top), (bar_left + bar_w, bar_top + bar_h), GREY, 1, cv2.LINE_AA)
+    filled = round(bar_w * min(max(fall, 0.0), 1.0))
+    fill = RED if fall >= alert_score else colour
+    cv2.rectangle(image, (bar_left, bar_top), (bar_left + filled, bar_top + bar_h), fill, -1)
+    tick = bar_left + round(bar_w * alert_score)
+    cv2.line(image, (tick, bar_top - 1), (tick, bar_top + bar_h + 1), WHITE, 1)
+
+
+def _draw_alarm(image: np.ndarray, events: list[Event], unit: float) -> None:
+    """Draw the red frame and, in the top left corner, "FALL" with the people and their state."""
+    height, width = image.shape[:2]
+    thick = max(4, round(8 * unit))
+    cv2.rectangle(image, (0, 0), (width - 1, height - 1), RED, thick)
+    who = ", ".join(f"#{event.track_id}{' fallen' if event.state is EventState.FALLEN else ''}" for event in events)
+    text, scale = f"FALL  {who}", 0.8 * unit
+    (text_w, text_h), below = cv2.getTextSize(text, _FONT, scale, 1)
+    pad = round(6 * unit)
+    cv2.rectangle(image, (0, 0), (text_w + 2 * pad + thick, text_h + below + 2 * pad), RED, -1)
+    cv2.putText(image, text, (thick, text_h + pad + thick // 2), _FONT, scale, WHITE, 1, cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""Studies: `python -m research.ROOM.STUDY`; README.md has the table."""

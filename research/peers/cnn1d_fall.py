@@ -1,0 +1,12 @@
+"""The peer of the shipped recogniser: a 1-D CNN with the same windows, coordinates, disturbances, loss and schedule.
+
+Train:  python tools/train.py research/peers/cnn1d_fall.py --seed 0
+Export: python tools/export.py research/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_6.pth --out cnn1d.onnx
+"""
+
+_base_ = "../../configs/stgcn_fall_best.py"
+
+model = dict(
+    backbone=dict(_delete_=True, type="JointCNN", channels=[64, 96, 128, 128], kernel_size=5),
+    cls_head=dict(in_channels=128),
+)

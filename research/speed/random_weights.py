@@ -1,0 +1,76 @@
+"""Random weights under OpenMMLab's official names, to time and test the reference chain where these can't be had.
+
+python research/speed/random_weights.py work_dirs/stand_ins
+FALLDET_CHECKPOINTS=work_dirs/stand_ins python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
+
+What they find means nothing, but they find it: the detector sees people everywhere, the pose network is sure of every
+joint. `topdown.max_people` says how many go on. Shapes, and so times, are those of the official weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from falldet.models.openvino import signals as cli
+from falldet.models.zoo import CHECKPOINTS
+from falldet.openmmlab.config import load_config
+from falldet.openmmlab.inference import library_of, scope
+from falldet.openmmlab.training import quiet_libraries
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+NETWORKS = {"yolox_s": "yolox_s_person", "hrnet_w32": "hrnet_w32_coco", "rtmpose_m": "rtmpose_m_coco"}
+BOX_LOG_STRIDES = (0.0, 0.0, 1.5, 2.2)
+"""What the detector says of every box: no shift from its cell, 4.5 strides wide, 9 high."""
+
+
+def write_stand_ins(folder: Path) -> None:
+    """Write one file for each network into `folder`; the same bytes' worth of randomness every time."""
+    quiet_libraries()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, config_name in NETWORKS.items():
+        torch.manual_seed(0)
+        config = load_config(CONFIGS / f"{config_name}.py")
+        with scope(library_of(config)):
+            if name == "yolox_s":
+                from mmdet.registry import MODELS
+            else:
+                from mmpose.registry import MODELS
+            network = MODELS.build(config.model)
+        _open_eyes(network)
+        torch.save({"state_dict": network.state_dict()}, folder / CHECKPOINTS[name].file_name)
+
+
+def _open_eyes(network: nn.Module) -> None:
+    """Set the last layers so that the network finds something: a detector only in its coarsest level."""
+    for name, module in network.named_modules():
+        if not isinstance(module, nn.Conv2d):
+            continue
+        if "multi_level_conv_" in name:
+            module.weight.data.zero_()
+            module.bias.data.fill_(4.0 if "conv_obj.2" in name else -4.0)
+        if "multi_level_conv_cls" in name:
+            module.bias.data[0] = 4.0
+        if "multi_level_conv_reg" in name:
+            module.bias.data.copy_(torch.tensor(BOX_LOG_STRIDES))
+        if name.endswith("head.final_layer") and module.out_channels == 17:
+            module.weight.data.normal_(0, 0.01)
+            module.bias.data.fill_(0.4)
+
+
+def main() -> int:
+    """Parse the arguments and write."""
+    parser = argparse.ArgumentParser(description="Write random weights under OpenMMLab's official names.")
+    parser.add_argument("folder", type=Path, help="where the files go, such as work_dirs/stand_ins")
+    folder = parser.parse_args().folder
+    write_stand_ins(folder)
+    sys.stdout.write(f"use them with FALLDET_CHECKPOINTS={folder}\n")
+    return cli.EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)

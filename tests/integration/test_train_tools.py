@@ -1,0 +1,325 @@
+"""Training, testing and exporting, end to end on a made-up data set and a narrow network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
+pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
+pytestmark = pytest.mark.openmmlab
+
+import torch  # noqa: E402
+
+from falldet.data.annotations import dump_annotations  # noqa: E402
+from falldet.errors import FalldetError  # noqa: E402
+from falldet.openmmlab.checkpoint import load_checkpoint  # noqa: E402
+from falldet.openmmlab.config import config_beside, load_config  # noqa: E402
+from falldet.openmmlab.export import export_recogniser  # noqa: E402
+from falldet.openmmlab.hooks import PicturesHook  # noqa: E402
+from falldet.openmmlab.recognizer import build_recogniser  # noqa: E402
+from falldet.openmmlab.testing import evaluate_checkpoint, table  # noqa: E402
+from falldet.openmmlab.training import train  # noqa: E402
+from falldet.stages.recognizer import Recogniser, RecogniserSettings  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "configs" / "stgcn_fall.py"
+BEST = CONFIG.with_name("stgcn_fall_best.py")
+NARROW = ("model.backbone.base_channels=8", "model.cls_head.in_channels=32", "optim_wrapper.optimizer.lr=0.05")
+PICTURES = ("learning_rate.png", "loss.png", "confusion_matrix.png")
+
+
+def made_up_clips(rng: np.random.Generator, count: int) -> dict[str, Any]:
+    """Clips of a swaying person; in every second one the hips, and all the rest, go down."""
+    clips, split = [], {"train": [], "val": [], "test": []}
+    for number in range(count):
+        frames, label = int(rng.integers(30, 80)), number % 2
+        body = rng.normal((320, 150), 25, (17, 2))
+        keypoints = body + rng.normal(0, 2, (1, frames, 17, 2))
+        keypoints[..., 1] += np.linspace(0, 150 * label, frames)[None, :, None]
+        scores = np.where(rng.random((1, frames, 17)) < 0.1, 0, 0.9)
+        clips.append(
+            {
+                "frame_dir": f"clip_{number}",
+                "label": label,
+                "img_shape": (480, 640),
+                "original_shape": (480, 640),
+                "total_frames": frames,
+                "keypoint": (keypoints * (scores > 0)[..., None]).astype(np.float32),
+                "keypoint_score": scores.astype(np.float32),
+            }
+        )
+        split[("train", "train", "val", "test")[number // 2 % 4]].append(f"clip_{number}")
+    return {"split": split, "annotations": clips}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def annotation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "falls.pkl"
+    dump_annotations(made_up_clips(np.random.default_rng(1), 48), path)
+    return path
+
+
+def run(annotation_file: Path, work_dir: Path, epochs: int, **settings: Any) -> Path:
+    overrides = (*NARROW, f"train_cfg.max_epochs={epochs}")
+    return train(CONFIG, work_dir=work_dir, overrides=overrides, ann_files=[str(annotation_file)], **settings)
+
+
+@pytest.fixture(scope="module")
+def trained(annotation_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work dir of a run of two epochs."""
+    return run(annotation_file, tmp_path_factory.mktemp("trained") / "work", epochs=2)
+
+
+def metrics(work_dir: Path) -> dict[str, Any]:
+    return json.loads((work_dir / "metrics.json").read_text(encoding="utf-8"))
+
+
+def weights_hash(checkpoint: Path) -> str:
+    digest = hashlib.sha256()
+    for name, value in load_checkpoint(checkpoint)["state_dict"].items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_a_run_leaves_checkpoints_pictures_and_metrics(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert {"epoch_1.pth", "epoch_2.pth", "stgcn_fall.py", "val_scores.npz", *PICTURES} <= names
+    assert [name for name in names if name.startswith("best_fall_loss_epoch_")]
+    for picture in PICTURES:
+        assert cv2.imread(str(trained / picture)) is not None
+    written = metrics(trained)
+    assert [record["epoch"] for record in written["history"]] == [1, 2]
+    assert written["last"] == written["history"][-1]
+    assert written["best"]["val"]["loss"] == min(record["val"]["loss"] for record in written["history"])
+    assert (written["config"], written["seed"]) == ("stgcn_fall.py", 0)
+    assert sum(written["last"]["val"][count] for count in ("tp", "fp", "tn", "fn")) == 12
+    assert written["versions"]["torch"] == torch.__version__
+
+
+def test_the_same_seed_gives_the_same_weights(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+    again = run(annotation_file, tmp_path / "again", epochs=1)
+    other = run(annotation_file, tmp_path / "other", epochs=1, seed=7)
+    assert weights_hash(again / "epoch_1.pth") == weights_hash(trained / "epoch_1.pth")
+    assert weights_hash(other / "epoch_1.pth") != weights_hash(trained / "epoch_1.pth")
+
+
+def test_an_interrupted_run_keeps_its_state_and_is_resumed(
+    annotation_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_in_epoch_2(hook: PicturesHook, runner: Any, *args: Any, **kwargs: Any) -> None:
+        if runner.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PicturesHook, "after_train_iter", stop_in_epoch_2)
+        with pytest.raises(KeyboardInterrupt):
+            run(annotation_file, tmp_path, epochs=2)
+    first = metrics(tmp_path)
+    assert [record["epoch"] for record in first["history"]] == [1]
+    first["history"][0]["val"]["loss"] = 0.0  # as if the first epoch had been perfect
+    (tmp_path / "metrics.json").write_text(json.dumps(first))
+    run(annotation_file, tmp_path, epochs=2, resume=True)
+    resumed = metrics(tmp_path)
+    assert [record["epoch"] for record in resumed["history"]] == [1, 2]
+    assert resumed["history"][0]["seconds"] == first["history"][0]["seconds"]
+    assert resumed["best"]["epoch"] == 1
+    assert [path.name for path in tmp_path.glob("best_*.pth")] == ["best_fall_loss_epoch_1.pth"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(annotation_file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(ROOT / "tools" / "train.py"), str(CONFIG), "--launcher", "pytorch", "--work-dir", str(tmp_path)]
+    command += ["--ann-file", str(annotation_file), "--cfg-options", *NARROW, "train_cfg.max_epochs=1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1/1") == 1
+    assert sum(metrics(tmp_path)["last"]["val"][count] for count in ("tp", "fp", "tn", "fn")) == 12
+
+
+def test_resume_without_a_checkpoint_is_one_sentence(annotation_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(FalldetError, match="nothing to resume"):
+        run(annotation_file, tmp_path / "new", epochs=1, resume=True)
+
+
+def test_resuming_an_evil_checkpoint_is_refused(annotation_file: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {tmp_path / 'marker'}",)
+
+    torch.save({"meta": Evil(), "state_dict": {}}, tmp_path / "epoch_1.pth")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_1.pth"))
+    with pytest.raises(FalldetError, match="not a checkpoint that can be loaded safely"):
+        run(annotation_file, tmp_path, epochs=2, resume=True)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("train_cfg.max_epochs", "takes key=value"),
+        ("max_epoch=2", "unknown setting max_epoch"),
+        ("train_dataloder.batch_size=2", "did you mean 'train_dataloader'"),
+        ("param_scheduler.3.gamma=0.5", "unknown setting param_scheduler.3.gamma"),
+        ("ann_file=x.pkl", "--ann-file"),
+    ],
+)
+def test_a_wrong_override_is_told(override: str, complaint: str) -> None:
+    with pytest.raises(FalldetError) as caught:
+        load_config(CONFIG, [override])
+    assert complaint in str(caught.value)
+
+
+def test_overrides_reach_groups_and_list_elements() -> None:
+    config = load_config(CONFIG, ["param_scheduler.0.gamma=0.5", "train_cfg.max_epochs=3"], ann_files=["x.pkl"])
+    assert config.param_scheduler[0].gamma == 0.5
+    assert config.train_cfg.max_epochs == 3
+    assert all(config[f"{split}_dataloader"].dataset.ann_file == ["x.pkl"] for split in ("train", "val", "test"))
+
+
+def test_more_annotation_files_are_trained_on_besides_and_judged_on_not_at_all() -> None:
+    config = load_config(BEST, more_ann_files=["hard.pkl"])
+    videos, keypoints = config.train_dataloader.dataset.datasets
+    assert videos.dataset.ann_file == ["data/falls.pkl", "hard.pkl"]
+    assert keypoints.ann_file == "data/fallvision.pkl"
+    assert config.val_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file == "data/falls.pkl"
+
+
+def test_a_checkpoint_is_measured(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+    result = evaluate_checkpoint(
+        config_beside(trained / "epoch_2.pth"), trained / "epoch_2.pth", "val", tmp_path, [str(annotation_file)]
+    )
+    expected = metrics(trained)["last"]["val"]
+    written = metrics(tmp_path)
+    for name, value in expected.items():
+        assert written[name] == (None if value is None else pytest.approx(value, abs=1e-5)), name
+    assert result.samples == 12
+    assert {"confusion_matrix.png", "pr_curve.png", "metrics.json", "scores.npz"} == {
+        p.name for p in tmp_path.iterdir()
+    }
+    assert f"{written['tp']} of {written['tp'] + written['fn']} falls found" in table(result.report)
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkpoint = trained / "epoch_2.pth"
+    return export_recogniser(config_beside(checkpoint), checkpoint, tmp_path_factory.mktemp("onnx") / "fall.onnx")
+
+
+def test_the_export_runs_in_openvino_and_says_how_it_is_fed(exported: Path, trained: Path) -> None:
+    recogniser = Recogniser(RecogniserSettings(checkpoint=str(exported), threads=1))
+    assert (recogniser.normalisation, recogniser.frames, recogniser.window_s) == ("image", 48, None)
+    batch = np.random.default_rng(5).uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
+    network = build_recogniser(load_config(trained / "stgcn_fall.py"), trained / "epoch_2.pth")
+    with torch.no_grad():
+        expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(1)[:, 1].numpy()
+    for people in (1, 4):
+        np.testing.assert_allclose(recogniser.probabilities(batch[:people]), expected[:people], atol=1e-4)
+
+
+def test_the_exported_weights_hold_nothing_but_weights(exported: Path, trained: Path, tmp_path: Path) -> None:
+    weights = exported.with_suffix(".pth")
+    state = torch.load(weights, weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    again = export_recogniser(trained / "stgcn_fall.py", weights, tmp_path / "again.onnx")
+    assert Recogniser(RecogniserSettings(checkpoint=str(again))).frames == 48
+
+
+def test_several_checkpoints_become_one_recogniser_that_gives_their_mean(
+    trained: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    config, checkpoints = trained / "stgcn_fall.py", [trained / "epoch_1.pth", trained / "epoch_2.pth"]
+    alone = [export_recogniser(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
+    together = export_recogniser(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
+    batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
+    one, two, mean = (
+        Recogniser(RecogniserSettings(checkpoint=str(path))).probabilities(batch) for path in (*alone, together)
+    )
+    assert np.abs(one - two).max() > 1e-4
+    np.testing.assert_allclose(mean, (one + two) / 2, atol=1e-5)
+    assert together.with_suffix(".pth").read_bytes() == alone[0].with_suffix(".pth").read_bytes()
+
+
+def test_an_export_that_differs_is_not_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falldet.openmmlab.export.TOLERANCE", -1.0)
+    with pytest.raises(FalldetError, match="nothing was written"):
+        export_recogniser(trained / "stgcn_fall.py", trained / "epoch_2.pth", tmp_path / "fall.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_network_is_told(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(FalldetError, match="give the config it was trained with"):
+        export_recogniser(CONFIG, trained / "epoch_2.pth", tmp_path / "fall.onnx")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "import os\nos.system('touch marker')\n",
+        "_base_ = 'other.py'\n",
+        "model = dict(type='subprocess.Popen', args=['touch', 'marker'])\n",
+        "custom_imports = dict(imports=['antigravity'])\n",
+    ],
+)
+def test_a_config_that_can_run_code_is_not_taken_by_itself(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.py").write_text(content)
+    with pytest.raises(FalldetError):
+        config_beside(tmp_path / "epoch_1.pth")
+
+
+def test_none_or_two_configs_beside_a_checkpoint_are_told(tmp_path: Path) -> None:
+    with pytest.raises(FalldetError, match="no config beside"):
+        config_beside(tmp_path / "epoch_1.pth")
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    with pytest.raises(FalldetError, match=r"2 configs \(a.py, b.py\)"):
+        config_beside(tmp_path / "epoch_1.pth")
+
+
+def test_the_tool_tells_how_to_make_the_annotation_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "train.py", CONFIG, "--ann-file", "none.pkl"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "python tools/extract_kpts.py videos/ --out none.pkl" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == 0
+
+
+@pytest.mark.parametrize("tool", ["train.py", "test.py", "export.py"])
+def test_without_openmmlab_the_tools_name_the_cure(tool: str) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['torch'] = None\n"
+        f"sys.argv = [{tool!r}, 'config.py', 'x.pth'][:{2 if tool == 'train.py' else 3}]\n"
+        f"runpy.run_path({str(ROOT / 'tools' / tool)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "make install" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

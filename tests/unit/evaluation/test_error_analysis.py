@@ -1,0 +1,161 @@
+"""Misses and false alarms explained, each cause on a clip made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from falldet.data.manifest import ClipRecord, FallInterval
+from falldet.evaluation.error_analysis import Cause, Diagnosis, Occasion, diagnose
+from falldet.evaluation.matching import ClipResult, match_alerts
+from falldet.evaluation.replay import Observed, ObservedFrame
+from falldet.pipeline.detector import Settings
+from falldet.stages.events import EventSettings
+from falldet.stages.fusion import FusionSettings
+from falldet.stages.posture import Postures
+from falldet.types import Event, EventState, People, WindowScore
+
+FALL = FallInterval(4.0, 5.0, True)
+MakePeople = Callable[..., People]
+
+
+def event(alert_s: float, end_s: float | None = None, track_id: int = 1) -> Event:
+    return Event(track_id, alert_s - 0.4, alert_s, end_s, alert_s, 0.9, EventState.FALLEN, (0.0, 0.0, 9.0, 9.0))
+
+
+def scores(*falls: float, track_id: int = 1, first_stop_s: float = 3.0) -> list[WindowScore]:
+    """Windows of two seconds, one a second."""
+    stops = first_stop_s + np.arange(len(falls))
+    return [WindowScore(track_id, stop - 2.0, stop, fall) for stop, fall in zip(stops.tolist(), falls, strict=True)]
+
+
+SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_score=0.8, sure_score=0.95))
+
+
+@pytest.fixture
+def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
+    """A ten-second clip at 10 frames a second through `diagnose`."""
+
+    def run(
+        windows: list[WindowScore],
+        seen: Callable[[float], int | None] = lambda time_s: 1,
+        alerts: list[Event] = [],  # noqa: B006
+        score: float = 0.6,
+        falls: tuple[FallInterval, ...] = (FALL,),
+        label: int = 1,
+    ) -> Diagnosis:
+        frames = []
+        for index in range(100):
+            time_s = index / 10
+            track_id = seen(time_s)
+            people = People.none() if track_id is None else people_factory((100, 200), score=score)
+            people = people.with_track_ids(np.full(len(people), -1 if track_id is None else track_id))
+            ended = [window for window in windows if time_s - 0.1 < window.stop_s <= time_s]
+            frames.append(
+                ObservedFrame(
+                    time_s,
+                    people,
+                    Postures(
+                        np.full(len(people), time_s / 10), np.zeros(len(people), bool), np.zeros((len(people), 2))
+                    ),
+                    ended,
+                )
+            )
+        clip = ClipRecord(Path("clip.mp4"), label, "somebody", None, falls)
+        match = match_alerts([(fall.start_s, fall.end_s) for fall in falls], [each.alert_s for each in alerts])
+        rest = [window for window in windows if window.stop_s > 9.9]
+        return diagnose(Observed(clip, frames, rest), ClipResult(clip, 9.9, alerts, match), SETTINGS)
+
+    return run
+
+
+def test_nobody_in_most_frames(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.4), lambda time_s: None if 4.2 <= time_s < 9 else 1).misses
+    assert (miss.cause, miss.peak_score) == (Cause.NOBODY, 0.4)
+    assert miss.detail == "nobody in 19 of 26 frames"
+
+
+def test_half_of_the_frames_are_not_most(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.4, 0.4), lambda time_s: None if 4.75 <= time_s < 9 else 1).misses
+    assert miss.cause is not Cause.NOBODY
+
+
+def test_a_fall_beyond_the_end_of_the_video(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain([], falls=(FallInterval(20.0, 21.0, True),)).misses
+    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.NOBODY, "the video has no frame there", None)
+
+
+def test_poor_poses(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.99, 0.2), score=0.2).misses
+    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.POSE, "mean joint score 0.20", 0.99)
+
+
+def test_a_track_that_changes_its_number_in_the_middle(explain: Callable[..., Diagnosis]) -> None:
+    windows = scores(0.1, 0.2, 0.3) + scores(0.6, track_id=2, first_stop_s=6.0)
+    (miss,) = explain(windows, lambda time_s: 1 if time_s < 4.45 else 2).misses
+    assert (miss.cause, miss.peak_score) == (Cause.TRACK, 0.6)
+    assert miss.detail == "no window saw more than 50% of it"
+
+
+def test_a_track_never_scored(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain([], lambda time_s: -1).misses
+    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.TRACK, "nobody was scored", None)
+
+
+def test_a_long_fall_need_not_fit_into_one_window(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.3, 0.3, 0.2), falls=(FallInterval(2.0, 7.0, True),)).misses
+    assert miss.cause is Cause.CLASSIFIER
+
+
+def test_scores_too_low(explain: Callable[..., Diagnosis]) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.62, 0.3, 0.99, 0.99)).misses
+    assert (miss.cause, miss.peak_score) == (Cause.CLASSIFIER, 0.62)  # the last two begin when the fall is over
+    assert miss.detail == "highest score 0.62 of 0.8"
+
+
+@pytest.mark.parametrize(
+    ("alerts", "detail"),
+    [
+        ([], "not confirmed by lying"),
+        ([event(1.0)], "after an alert at 1.00 s"),
+        ([event(1.0, end_s=1.5)], "after an alert at 1.00 s"),
+        ([event(8.5)], "no alert before 8.50 s"),
+    ],
+    ids=["no alert", "one that is on", "one whose place is still known", "too late"],
+)
+def test_high_scores_without_a_right_alert(explain: Callable[..., Diagnosis], alerts: list[Event], detail: str) -> None:
+    (miss,) = explain(scores(0.1, 0.2, 0.93, 0.3), alerts=alerts).misses
+    assert (miss.cause, miss.peak_score, miss.detail) == (Cause.RULE, 0.93, detail)
+
+
+def test_an_alert_that_went_to_another_fall(explain: Callable[..., Diagnosis]) -> None:
+    falls = (FALL, FallInterval(5.5, 6.5, True))
+    (miss,) = explain(scores(0.1, 0.2, 0.93, 0.9, 0.9), alerts=[event(5.9)], falls=falls).misses
+    assert (miss.cause, miss.detail) == (Cause.RULE, "its alert was taken for another fall's")
+
+
+def test_where_only_the_event_is_labelled_the_going_down_is_assumed_short(explain: Callable[..., Diagnosis]) -> None:
+    """The event lasts to the end of the clip, out of sight; the going down, 1.2 s, was seen."""
+    whole = FallInterval(4.0, 9.0, False)
+    (miss,) = explain(scores(0.1, 0.2, 0.4, 0.4, 0.4), lambda t: 1 if t < 6.0 else None, falls=(whole,)).misses
+    assert (miss.cause, miss.peak_score) == (Cause.CLASSIFIER, 0.4)
+
+
+def test_false_alarms_say_what_is_known(explain: Callable[..., Diagnosis]) -> None:
+    found = explain([], lambda time_s: 1 if 2.0 <= time_s < 7.05 else None, [event(4.6), event(7.5), event(9.0)])
+    assert found.misses == []
+    repeated, later = found.false_alarms
+    assert (repeated.occasion, later.occasion) == (Occasion.REPEATED, Occasion.BESIDE)
+    assert repeated.track_age_s == pytest.approx(5.5)
+    assert repeated.lying == pytest.approx(0.7)  # when last seen, at 7.0 s
+
+
+@pytest.mark.parametrize(("label", "occasion"), [(0, Occasion.NO_FALL), (1, Occasion.UNKNOWN)])
+def test_false_alarms_in_clips_without_fall_times(
+    explain: Callable[..., Diagnosis], label: int, occasion: Occasion
+) -> None:
+    (alarm,) = explain([], alerts=[event(3.0)], falls=(), label=label).false_alarms
+    assert (alarm.occasion, alarm.track_age_s) == (occasion, pytest.approx(3.0))

@@ -1,0 +1,153 @@
+"""The written evaluation: what stands in report.json and report.md, and the bootstrap behind it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from falldet.data.manifest import ClipRecord, FallInterval
+from falldet.evaluation.error_analysis import Cause, Diagnosis, FalseAlarm, Miss, Occasion
+from falldet.evaluation.matching import ClipResult, match_alerts
+from falldet.evaluation.metrics import EventFigures, bootstrap, summarise
+from falldet.evaluation.report import f1_plateau, write_report
+from falldet.types import Event, EventState
+
+
+def judged(subject: str, falls: list[tuple[float, float]], alerts: list[float]) -> ClipResult:
+    intervals = tuple(FallInterval(start_s, end_s, True) for start_s, end_s in falls)
+    clip = ClipRecord(Path(f"{subject}.mp4"), int(bool(falls)), subject, "test", intervals)
+    events = [Event(1, t - 0.3, t, None, t, 0.9, EventState.FALLEN, (0.0, 0.0, 9.0, 9.0)) for t in alerts]
+    return ClipResult(clip, 60.0, events, match_alerts(falls, alerts))
+
+
+RESULTS = [
+    judged("found", [(10.0, 11.0)], [10.5]),
+    judged("missed", [(10.0, 11.0)], []),
+    judged("repeated", [(10.0, 11.0)], [10.8, 13.0]),
+    judged("quiet", [], []),
+]
+
+
+DIAGNOSES = [
+    Diagnosis([], []),
+    Diagnosis([Miss(Cause.CLASSIFIER, "highest score 0.62 of 0.85", 0.62)], []),
+    Diagnosis([], [FalseAlarm(Occasion.REPEATED, 0.71, 4.25)]),
+    Diagnosis([], []),
+]
+
+
+def test_the_report_holds_the_figures_the_misses_and_the_false_alarms(tmp_path: Path) -> None:
+    figures = summarise(RESULTS)
+    curve = [(0.5, figures), (0.85, figures)]
+    write_report(tmp_path, RESULTS, DIAGNOSES, curve, 0.85, [(Path("bad.mp4"), "it is empty")])
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (report["events"]["falls"], report["events"]["right"], report["events"]["false"]) == (3, 2, 1)
+    assert report["events"]["recall"] == pytest.approx(2 / 3)
+    assert report["events"]["precision"] == pytest.approx(2 / 3)
+    assert report["events"]["false_per_hour"] == pytest.approx(1 / (4 / 60))
+    assert report["events"]["delays_s"]["median"] == pytest.approx(0.65)
+    assert report["videos_level"] == {
+        "sensitivity": pytest.approx(2 / 3),
+        "specificity": 1.0,
+        "with_falls": 3,
+        "without": 1,
+    }
+    assert [miss["path"] for miss in report["missed"]] == ["missed.mp4"]
+    assert [(alarm["path"], alarm["alert_s"]) for alarm in report["false_alarms"]] == [("repeated.mp4", 13.0)]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "recall | 0.667 (2 of 3)" in text
+    assert "bad.mp4: it is empty" in text
+    assert cv2.imread(str(tmp_path / "operating_curve.png")) is not None
+
+
+def test_without_falls_the_undefined_figures_say_so(tmp_path: Path) -> None:
+    results = [judged("a", [], []), judged("b", [], [])]
+    nothing = [Diagnosis([], [])] * 2
+    report = write_report(tmp_path, results, nothing, [(0.85, summarise(results))], 0.85)
+    assert report["f1_plateau"] is None
+    assert report["events"]["delays_s"] is None
+    assert report["intervals_95"]["delays_s.median"] is None
+    assert report["events"]["recall"] is None
+    assert report["intervals_95"]["recall"] is None
+    assert "recall | not defined" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_bootstrap_draws_whole_subjects() -> None:
+    """Two subjects, one always found and one never: only 0, 1/2 and 1 can come out."""
+    results = [judged("a", [(10.0, 11.0)], [10.5])] * 5 + [judged("b", [(10.0, 11.0)], [])] * 5
+    seen = set()
+
+    def recall(figures) -> float:
+        seen.add(figures.recall)
+        return figures.recall
+
+    assert bootstrap(results, recall, np.random.default_rng(0), rounds=200) == (0.0, 1.0)
+    assert seen == {0.0, 0.5, 1.0}
+
+
+def test_the_bootstrap_can_draw_single_videos() -> None:
+    """All of one subject: over subjects nothing varies, over videos it does."""
+    found, missed = judged("a", [(10.0, 11.0)], [10.5]), judged("a", [(10.0, 11.0)], [])
+    results = [
+        replace(each, clip=replace(each.clip, path=Path(f"{number}.mp4")))
+        for number, each in enumerate([found, missed] * 5)
+    ]
+
+    def recall(figures: EventFigures) -> float | None:
+        return figures.recall
+
+    assert bootstrap(results, recall, np.random.default_rng(0), rounds=200) == (0.5, 0.5)
+    low, high = bootstrap(results, recall, np.random.default_rng(0), rounds=200, over="video") or (0.0, 0.0)
+    assert 0.1 <= low < 0.4 < 0.6 < high <= 0.9
+
+
+def test_both_intervals_and_both_delays_are_reported(tmp_path: Path) -> None:
+    report = write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, summarise(RESULTS))], 0.85)
+    assert (report["subjects"], report["videos"]) == (4, 4)
+    assert report["events"]["delays_from_end_s"]["median"] == pytest.approx(-0.35)
+    assert report["events"]["delays_from_end_s"]["p95"] == pytest.approx(-0.215)
+    for intervals in (report["intervals_95"], report["intervals_95_videos"]):
+        for name in ("median", "p90", "p95"):
+            low, high = intervals[f"delays_s.{name}"]
+            assert 0.5 - 1e-9 <= low <= high <= 0.8 + 1e-9
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "once over the subjects (4 names) and once over the videos (4)" in text
+    assert "| figure | value | over subjects | over videos |" in text
+    assert "| delay from the fall's end, median, 2 falls with a labelled end | -0.35 s |" in text
+
+
+def test_causes_and_occasions_are_listed_and_counted(tmp_path: Path) -> None:
+    write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, summarise(RESULTS))], 0.85)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    (miss,), (alarm,) = report["missed"], report["false_alarms"]
+    assert (miss["cause"], miss["peak_score"], miss["start_s"]) == ("classifier", 0.62, 10.0)
+    assert (alarm["occasion"], alarm["lying"], alarm["track_age_s"]) == ("second alert for a fall", 0.71, 4.25)
+    assert report["miss_causes"] == {cause: int(cause == "classifier") for cause in Cause}
+    assert sum(report["false_alarm_occasions"].values()) == 1
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "1 in all: classifier 1." in text
+    assert "| missed.mp4 | 10.0 s to 11.0 s | classifier | highest score 0.62 of 0.85 | 0.62 |" in text
+    assert "| repeated.mp4 | 13.0 s | second alert for a fall | 0.90 | 0.71 | 4.2 s |" in text
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "plateau"),
+    [
+        ((0.5, 0.8, 0.82, 0.85, 0.6), 0.7, (0.6, 0.8)),
+        ((0.82, 0.8, 0.82, 0.85, 0.83), 0.7, (0.5, 0.9)),
+        ((0.82, None, 0.82, 0.6, 0.82), 0.7, (0.7, 0.7)),
+        ((0.82, 0.8, 0.82, 0.8, 0.8), 0.9, (0.5, 0.9)),
+        ((0.82, 0.8, 0.82, 0.8, 0.5), 0.85, (0.5, 0.85)),
+    ],
+    ids=["both ends fall off", "all the same", "a peak, and nothing beyond it counts", "at the end", "between two"],
+)
+def test_the_plateau_of_f1(scores: tuple[float | None, ...], threshold: float, plateau: tuple[float, float]) -> None:
+    figures = summarise(RESULTS)
+    curve = [(score, replace(figures, f1=f1)) for score, f1 in zip((0.5, 0.6, 0.7, 0.8, 0.9), scores, strict=True)]
+    found = f1_plateau(curve, 0.82, threshold)
+    assert found == {"band": 0.05, "from": plateau[0], "to": plateau[1]}

@@ -1,0 +1,337 @@
+"""The reference chain in torch and in OpenVINO: the same answers from both, and real weights on real people."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
+pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
+pytestmark = pytest.mark.openmmlab
+
+import carried_weights  # noqa: E402
+import cv2  # noqa: E402
+import openvino  # noqa: E402
+import torch  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from openvino.preprocess import ColorFormat, PrePostProcessor  # noqa: E402
+from torch import nn  # noqa: E402
+
+from falldet.errors import FalldetError  # noqa: E402
+from falldet.geometry import box_area, object_keypoint_similarity  # noqa: E402
+from falldet.io.video import read_frames  # noqa: E402
+from falldet.models.zoo import CHECKPOINTS  # noqa: E402
+from falldet.openmmlab.config import load_config  # noqa: E402
+from falldet.openmmlab.export_pose import export_pose_network  # noqa: E402
+from falldet.openmmlab.inference import (  # noqa: E402
+    TorchDetector,
+    TorchPoseEstimator,
+    build_network,
+    library_of,
+    scope,
+)
+from falldet.openmmlab.recognizer import TorchRecogniser  # noqa: E402
+from falldet.pose.detector import YoloxDetector  # noqa: E402
+from falldet.pose.estimator import CropPoseEstimator  # noqa: E402
+from falldet.pose.movenet import MoveNet  # noqa: E402
+from falldet.pose.topdown import TopDown, TopDownSettings  # noqa: E402
+from falldet.stages.recognizer import Recogniser, RecogniserSettings, make_recogniser  # noqa: E402
+from falldet.types import Window  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT.parent / "shared"
+CONFIGS = ROOT / "configs"
+HRNET, YOLOX, RTMPOSE = (CONFIGS / f"{name}.py" for name in ("hrnet_w32_coco", "yolox_s_person", "rtmpose_m_coco"))
+
+needs_weights = pytest.mark.skipif(
+    not (SHARED / "checkpoints").is_dir(), reason="needs the real weights in ../shared/checkpoints"
+)
+
+
+def random_network(config_path: Path) -> nn.Module:
+    """The config's network with random weights that give clear, varied answers: every score spread over (0, 1)."""
+    torch.manual_seed(0)
+    config = load_config(config_path)
+    library = library_of(config)
+    with scope(library):
+        if library == "mmdet":
+            from mmdet.registry import MODELS
+        else:
+            from mmpose.registry import MODELS
+        network = MODELS.build(config.model)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # the statistics of one batch are kept
+    with scope(library), torch.no_grad():
+        network.train().extract_feat(torch.rand(2, 3, 256, 192) * 255)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and any(part in name for part in ("final_layer", "conv_cls.", "conv_obj.")):
+            module.weight.data.normal_(0, 0.5 if "final_layer" in name else 0.15)
+            module.bias.data.zero_()
+        if isinstance(module, nn.Conv2d) and "conv_reg." in name:
+            module.weight.data.normal_(0, 0.02)  # boxes of one to three strides
+            module.bias.data.fill_(0.5)
+    return network
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoints folder with files of random weights under the official names."""
+    folder = tmp_path_factory.mktemp("stand_ins")
+    for config, name in ((YOLOX, "yolox_s"), (HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")):
+        torch.save({"state_dict": random_network(config).state_dict()}, folder / CHECKPOINTS[name].file_name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Config and checkpoint of MMDetection's YOLOX-nano with Megvii's official weights."""
+    folder = tmp_path_factory.mktemp("nano")
+    (folder / "nano.py").write_text(carried_weights.CONFIG, encoding="utf-8")
+    return folder / "nano.py", carried_weights.carry(SHARED / "checkpoints" / "yolox_nano.onnx", folder / "nano.pth")
+
+
+@pytest.fixture(scope="session")
+def nano_detector(nano: tuple[Path, Path]) -> YoloxDetector:
+    return YoloxDetector(export_pose_network(*nano, nano[1].with_suffix(".onnx")), precision="f32")
+
+
+@pytest.fixture(scope="session")
+def tinypose(tmp_path_factory: pytest.TempPathFactory) -> CropPoseEstimator:
+    """PP-TinyPose behind this chain's crop and decoding, with the preparation its makers state (ImageNet's)."""
+    preparation = PrePostProcessor(openvino.Core().read_model(SHARED / "checkpoints" / "tinypose_256x192_fp16.xml"))
+    entrance = preparation.input(0)
+    entrance.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC")).set_color_format(
+        ColorFormat.BGR
+    )
+    entrance.model().set_layout(openvino.Layout("NCHW"))
+    steps = entrance.preprocess().convert_color(ColorFormat.RGB).convert_element_type(openvino.Type.f32)
+    steps.mean([123.675, 116.28, 103.53]).scale([58.395, 57.12, 57.375])
+    model = preparation.build()
+    model.reshape([-1, 256, 192, 3])
+    model.set_rt_info("pose", ["framework", "falldet.kind"])
+    model.set_rt_info("heatmap", ["framework", "falldet.codec"])
+    path = tmp_path_factory.mktemp("tinypose") / "tinypose.xml"
+    openvino.save_model(model, path, compress_to_fp16=False)
+    return CropPoseEstimator(path, precision="f32")
+
+
+@pytest.fixture(scope="session")
+def real_frames(shared_data: Path) -> list[np.ndarray]:
+    """Frames of three videos with people standing, falling and lying, and of a shop with several people."""
+    names = ("urfd/fall/fall-07-cam0.mp4", "gmdcsa24/s1/s1_10.mp4", "survnofight/nofi053.mp4")
+    videos = [path for name in names for path in shared_data.rglob(Path(name).name)]
+    assert len(videos) == len(names)
+    return [frame.image for video in videos for frame in list(read_frames(video))[5:100:30]]
+
+
+@needs_weights
+def test_both_engines_find_the_same_people_with_real_weights(
+    nano: tuple[Path, Path], nano_detector: YoloxDetector, real_frames: list[np.ndarray]
+) -> None:
+    in_torch = TorchDetector(*nano)
+    found = 0
+    for image in real_frames:
+        boxes, scores = in_torch(image)
+        others, other_scores = nano_detector(image)
+        assert others.shape == boxes.shape
+        np.testing.assert_allclose(others, boxes, atol=0.5)
+        np.testing.assert_allclose(other_scores, scores, atol=1e-3)
+        found += len(boxes)
+    assert found >= len(real_frames), "there is somebody in every frame"
+
+
+@needs_weights
+def test_carried_weights_find_the_people_that_the_official_file_finds(
+    nano_detector: YoloxDetector, real_frames: list[np.ndarray]
+) -> None:
+    official = openvino.Core().compile_model(
+        SHARED / "checkpoints" / "yolox_nano.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    for image in real_frames:
+        height, width = image.shape[:2]
+        scale = 416 / max(height, width)
+        letterbox = np.full((416, 416, 3), 114, np.uint8)
+        small = cv2.resize(image, (int(width * scale + 0.5), int(height * scale + 0.5)))
+        letterbox[: small.shape[0], : small.shape[1]] = small
+        (raw,) = official([letterbox.transpose(2, 0, 1)[None].astype(np.float32)])[0]
+        person = raw[:, 4] * raw[:, 5]
+        boxes, scores = nano_detector(image)
+        assert scores.max() == pytest.approx(person.max(), abs=1e-3)
+        centre = raw[person.argmax()]
+        cells = np.concatenate([np.full((416 // s) ** 2, s) for s in (8, 16, 32)])
+        rows = np.concatenate([np.arange((416 // s) ** 2) for s in (8, 16, 32)])
+        stride, row = cells[person.argmax()], rows[person.argmax()]
+        x, y = (
+            (centre[0] + row % (416 // stride)) * stride / scale,
+            (centre[1] + row // (416 // stride)) * stride / scale,
+        )
+        np.testing.assert_allclose((boxes[0, :2] + boxes[0, 2:]) / 2, [x, y], atol=0.5)
+
+
+@needs_weights
+def test_the_skeleton_sits_on_the_person(
+    nano_detector: YoloxDetector, tinypose: CropPoseEstimator, shared_data: Path
+) -> None:
+    """Another network, another way to find people, the same joints: similarity to the embedded default."""
+    source, embedded, alike = TopDown(nano_detector, tinypose), MoveNet(), []
+    (video,) = shared_data.rglob("fall-07-cam0.mp4")
+    for frame in list(read_frames(video))[:60:4]:
+        people, others = source(frame.image), embedded(frame.image)
+        weights = np.sqrt(people.scores[:, None] * others.scores[None])
+        alike.append(
+            object_keypoint_similarity(people.keypoints, others.keypoints, weights, box_area(people.boxes)).max()
+        )
+    assert np.median(alike) > 0.85
+    assert np.min(alike) > 0.6
+
+
+@needs_weights
+def test_lying_people_whom_the_detector_loses_are_kept(
+    nano_detector: YoloxDetector, tinypose: CropPoseEstimator, shared_data: Path
+) -> None:
+    """fall-10 ends with the person on the floor, whom the detector no longer sees in every picture."""
+    (video,) = shared_data.rglob("fall-10-cam0.mp4")
+    pictures = [frame.image for frame in read_frames(video)][::3]
+    carrying = TopDown(nano_detector, tinypose, TopDownSettings(detect_every=1))
+    alone = TopDown(nano_detector, tinypose, TopDownSettings(detect_every=1, carry_pictures=0))
+    kept, seen = (np.array([len(source(picture)) for picture in pictures[-20:]]) for source in (carrying, alone))
+    assert (kept > 0).mean() >= 0.95
+    assert (seen > 0).mean() < (kept > 0).mean()
+    assert (kept[-10:] == 1).all(), "whoever was followed beside themselves in the fall is one person again"
+
+
+@pytest.mark.parametrize(("config", "name"), [(HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
+@pytest.mark.parametrize("flip", [False, True])
+def test_both_engines_give_the_same_joints(
+    stand_ins: Path, tmp_path: Path, rng: np.random.Generator, config: Path, name: str, flip: bool
+) -> None:
+    text = config.read_text(encoding="utf-8").replace("flip_test=False", f"flip_test={flip}")
+    path = tmp_path / config.name
+    path.write_text(text, encoding="utf-8")
+    checkpoint = stand_ins / CHECKPOINTS[name].file_name
+    in_torch = TorchPoseEstimator(path, checkpoint)
+    live = CropPoseEstimator(export_pose_network(path, checkpoint, tmp_path / "x.onnx"), precision="f32")
+    picture = rng.integers(0, 255, (360, 480, 3), np.uint8)
+    boxes = np.array([[30, 20, 130, 300], [-20, 200, 300, 380], [400, 10, 479, 90]], np.float32)
+    keypoints, scores = in_torch(picture, boxes)
+    others, other_scores = live(picture, boxes)
+    assert np.ptp(keypoints) > 100, "joints all over the picture, or equality would mean little"
+    far = np.abs(others - keypoints).max(axis=2) > 0.5
+    assert far.mean() < 0.02, "but for a near tie of two peaks"
+    np.testing.assert_allclose(other_scores, scores, rtol=1e-3, atol=1e-3)
+    assert in_torch(picture, boxes[:0])[0].shape == live(picture, boxes[:0])[0].shape == (0, 17, 2)
+
+
+def test_both_engines_give_the_same_boxes_with_yolox_s(
+    stand_ins: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    checkpoint = stand_ins / CHECKPOINTS["yolox_s"].file_name
+    in_torch = TorchDetector(YOLOX, checkpoint)
+    live = YoloxDetector(export_pose_network(YOLOX, checkpoint, tmp_path / "x.onnx"), precision="f32")
+    for shape in ((480, 640, 3), (300, 200, 3)):
+        picture = rng.integers(0, 255, shape, np.uint8)
+        boxes, scores = in_torch(picture)
+        others, other_scores = live(picture)
+        assert len(boxes) > 0
+        assert len(others) == len(boxes)
+        np.testing.assert_allclose(np.sort(other_scores), np.sort(scores), atol=1e-3)
+        distances = np.abs(others[:, None] - boxes[None]).max(axis=2).min(axis=1)
+        assert distances.max() < 0.5
+
+
+@pytest.mark.parametrize(("config", "name"), [(YOLOX, "yolox_s"), (HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
+def test_older_layouts_load_and_a_missing_or_foreign_weight_does_not(
+    stand_ins: Path, tmp_path: Path, config: Path, name: str
+) -> None:
+    weights = torch.load(stand_ins / CHECKPOINTS[name].file_name, weights_only=True)["state_dict"]
+    older = {key.replace("head.final_layer", "keypoint_head.final_layer"): value for key, value in weights.items()}
+    if name == "yolox_s":
+        older |= {f"ema_{key.replace('.', '_')}": value for key, value in weights.items()}
+    meta = {"dataset_meta": {"palette": np.zeros((17, 3), np.uint8), "sigmas": np.zeros(17, np.float32)}, "epoch": 1}
+    torch.save({"state_dict": older, "meta": meta}, tmp_path / "older.pth")
+    network = build_network(config, tmp_path / "older.pth")
+    key = next(reversed(weights))
+    torch.testing.assert_close(network.state_dict()[key], weights[key])
+    torch.save({k: v for k, v in weights.items() if k != key}, tmp_path / "less.pth")
+    torch.save({**weights, "more": torch.zeros(1)}, tmp_path / "more.pth")
+    for file in ("less.pth", "more.pth"):
+        with pytest.raises(FalldetError, match=f"{file} doesn't fit .*{config.name}"):
+            build_network(config, tmp_path / file)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    mark = tmp_path / "was_run"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+            return os.mkdir, (str(mark),)
+
+    torch.save({"state_dict": {"a": Evil()}}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
+    for name in ("evil.pth", "plain.pth"):
+        with pytest.raises(FalldetError, match=f"{name} is not a checkpoint that can be loaded safely"):
+            build_network(HRNET, tmp_path / name)
+    assert not mark.exists()
+
+
+def test_three_libraries_in_one_process_in_any_order(stand_ins: Path, rng: np.random.Generator) -> None:
+    picture, boxes = rng.integers(0, 255, (240, 320, 3), np.uint8), np.array([[50, 50, 120, 200]], np.float32)
+    makers: dict[str, Callable[[], object]] = {
+        "det": lambda: TorchDetector(YOLOX, stand_ins / CHECKPOINTS["yolox_s"].file_name)(picture),
+        "pose": lambda: TorchPoseEstimator(HRNET, stand_ins / CHECKPOINTS["hrnet_w32"].file_name)(picture, boxes),
+        "action": lambda: TorchRecogniser(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")(
+            [a_window(rng)]
+        ),
+    }
+    before = DefaultScope.get_current_instance()
+    for order in (("det", "pose", "action"), ("action", "pose", "det"), ("pose", "det", "pose")):
+        for name in order:
+            assert makers[name]() is not None
+    assert DefaultScope.get_current_instance() is before or (
+        before is not None and DefaultScope.get_current_instance().scope_name == before.scope_name
+    )
+
+
+def a_window(rng: np.random.Generator, frames: int = 48) -> Window:
+    keypoints = np.cumsum(rng.normal(0, 2, (frames, 17, 2)), axis=0) + rng.uniform(100, 300, (17, 2))
+    scores = rng.uniform(0, 1, (frames, 17)) * (rng.random((frames, 17)) > 0.1)
+    times = np.arange(frames) / 24
+    return Window(1, 0.0, 2.0, times, keypoints.astype(np.float32), scores.astype(np.float32), (360, 480))
+
+
+def test_both_engines_give_the_same_probabilities(rng: np.random.Generator) -> None:
+    checkpoint = ROOT / "checkpoints" / "stgcn_fall.pth"
+    settings = RecogniserSettings("torch", str(checkpoint), str(CONFIGS / "stgcn_fall_best.py"))
+    windows = [a_window(rng, frames) for frames in (48, 30, 7)]
+    in_torch = make_recogniser(settings)
+    live = Recogniser()
+    assert (in_torch.normalisation, in_torch.frames, in_torch.window_s) == (
+        live.normalisation,
+        live.frames,
+        live.window_s,
+    )
+    falls, others = ([score.fall for score in engine(windows)] for engine in (in_torch, live))
+    np.testing.assert_allclose(others, falls, atol=1e-4)
+    with pytest.raises(FalldetError, match=r"takes a \.pth file, not .*stgcn_fall\.onnx"):
+        make_recogniser(RecogniserSettings("torch"))
+
+
+def test_the_torch_engine_is_mmaction2s_inference_skeleton(rng: np.random.Generator) -> None:
+    from mmaction.apis import inference_skeleton
+
+    recogniser = TorchRecogniser(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")
+    window = a_window(rng)
+    halves = np.round(window.keypoints * 4) / 4  # inference_skeleton stores joints as float16
+    scores = window.scores.astype(np.float16).astype(np.float32)
+    rounded = Window(1, 0.0, 2.0, window.time_s, halves, scores, window.image_hw)
+    poses = [
+        {"keypoints": joints[None], "keypoint_scores": row[None]} for joints, row in zip(halves, scores, strict=True)
+    ]
+    expected = inference_skeleton(recogniser.network, poses, window.image_hw, recogniser._pipeline).pred_score[1]
+    assert recogniser([rounded])[0].fall == pytest.approx(float(expected), abs=1e-4)

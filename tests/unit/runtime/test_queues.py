@@ -1,0 +1,170 @@
+"""Stages in threads: order, bounded queues, errors, clean ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from falldet.runtime.queues import Channel, drained, prefetched
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & {"prefetched", "drained"}
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class Source:
+    """Counts up, tells how far it got and whether it was closed."""
+
+    def __init__(self, stop: int, error: BaseException | None = None) -> None:
+        self.given = 0
+        self.closed = False
+        self._stop, self._error = stop, error
+
+    def items(self) -> Iterator[int]:
+        try:
+            for number in range(self._stop):
+                self.given += 1
+                yield number
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 500])
+def test_what_is_prefetched_comes_in_order_and_whole(count: int) -> None:
+    source = Source(count)
+    assert list(prefetched(source.items(), depth=3)) == list(range(count))
+    assert source.closed
+    assert threads() == set()
+
+
+def test_no_more_is_fetched_ahead_than_asked() -> None:
+    source = Source(100)
+    items = prefetched(source.items(), depth=3)
+    assert next(items) == 0
+    until(lambda: source.given == 5)  # one read, three waiting, one in hand
+    time.sleep(0.05)
+    assert source.given == 5
+    items.close()
+    assert source.closed
+    assert threads() == set()
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    items = prefetched(Source(3, ZeroDivisionError()).items())
+    assert [next(items), next(items), next(items)] == [0, 1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(items)
+    assert threads() == set()
+
+
+def test_a_reader_that_fails_stops_the_thread() -> None:
+    source = Source(1000)
+
+    def read() -> None:
+        for number in prefetched(source.items(), depth=2):
+            if number == 5:
+                raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        read()
+    until(lambda: source.closed)
+    assert source.given < 20
+    until(lambda: threads() == set())
+
+
+def test_what_is_drained_is_written_in_order_in_another_thread() -> None:
+    written: list[int] = []
+    writers: set[str] = set()
+
+    def write(number: int) -> None:
+        writers.add(threading.current_thread().name)
+        written.append(number)
+
+    with drained(write, depth=2) as hand_over:
+        for number in range(200):
+            hand_over(number)
+    assert written == list(range(200))
+    assert writers == {"drained"}
+    assert threads() == set()
+
+
+def test_handing_over_waits_for_room() -> None:
+    go = threading.Event()
+    handed: list[int] = []
+    with drained(lambda _: go.wait(10), depth=2) as hand_over:
+
+        def hand_all() -> None:
+            for number in range(10):
+                hand_over(number)
+                handed.append(number)
+
+        thread = threading.Thread(target=hand_all)
+        thread.start()
+        until(lambda: len(handed) == 3)  # one in hand, two waiting
+        time.sleep(0.05)
+        assert len(handed) == 3
+        go.set()
+        thread.join()
+    assert len(handed) == 10
+
+
+def failing(number: int) -> None:
+    if number == 2:
+        raise ZeroDivisionError
+
+
+def test_an_error_of_the_writer_is_raised_while_handing_over() -> None:
+    handed = 0
+    with pytest.raises(ZeroDivisionError), drained(failing, depth=2) as hand_over:  # noqa: PT012
+        for number in range(1000):
+            hand_over(number)
+            handed += 1
+    assert 2 <= handed <= 6
+    assert threads() == set()
+
+
+def test_an_error_of_the_writer_is_raised_at_the_end_at_the_latest() -> None:
+    with pytest.raises(ZeroDivisionError), drained(failing) as hand_over:  # noqa: PT012
+        for number in range(3):
+            hand_over(number)
+    assert threads() == set()
+
+
+@pytest.mark.parametrize(("error", "kept"), [(ValueError(), False), (KeyboardInterrupt(), True)])
+def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kept: bool) -> None:
+    begun, go = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    def write(number: int) -> None:
+        begun.set()
+        go.wait(10)
+        written.append(number)
+
+    with pytest.raises(type(error)), drained(write, depth=4) as hand_over:  # noqa: PT012
+        for number in range(4):
+            hand_over(number)
+        assert begun.wait(10)
+        threading.Timer(0.05, go.set).start()
+        raise error
+    assert written == ([0, 1, 2, 3] if kept else [0])
+    assert threads() == set()
+
+
+def test_a_closed_channel_takes_nothing_and_gives_the_rest() -> None:
+    channel: Channel[int] = Channel(4)
+    assert channel.put(1)
+    channel.close()
+    assert not channel.put(2)
+    assert list(channel) == [1]

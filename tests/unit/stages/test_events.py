@@ -1,0 +1,508 @@
+"""Fall events: a table of stories of score and posture, one alert per fall, and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from falldet.stages.events import EventDecoder, EventSettings
+from falldet.stages.posture import read_postures
+from falldet.types import Event, EventState, People, PersonScore
+
+FPS = 12.5
+IMAGE_HW = (600, 1000)
+UPRIGHT, BENT, LYING = 0.0, 25.0, 90.0  # how far the body is turned, degrees
+
+
+@dataclass(frozen=True)
+class Act:
+    """One person over some time: number, seconds from and to, posture, score, place of the hips."""
+
+    track_id: int
+    start_s: float
+    stop_s: float
+    posture: float
+    fall: float
+    x: float = 300.0
+
+
+def body(posture: float, x: float) -> np.ndarray:
+    """The joints (17, 2) of a person of 200 pixels, turned around the hips by `posture` degrees."""
+    rows = np.array([-0.5] + [-0.52] * 4 + [-0.35] * 2 + [-0.15] * 2 + [0.0] * 4 + [0.25] * 2 + [0.5] * 2)
+    sides = np.array([0.0] + [0.03, -0.03, 0.05, -0.05] + [0.12, -0.12] * 6)
+    angle = np.radians(posture)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.stack([sides, rows], axis=1) * 200 @ rotation.T + [x, 300.0]
+
+
+STORY = EventSettings(alert_score=0.6, keep_score=0.3, sure_score=0.95, hold_s=0.15)
+"""The stories are told in these numbers, whatever the shipped ones are."""
+
+
+def people_of(acts: list[Act]) -> People:
+    if not acts:
+        return People.none()
+    keypoints = np.stack([body(act.posture, act.x) for act in acts])
+    boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
+    ones = np.ones(len(acts))
+    return People(keypoints, np.ones(keypoints.shape[:2]), boxes, ones, [act.track_id for act in acts])
+
+
+def push(decoder: EventDecoder, scores: list[PersonScore], people: People, time_s: float) -> list[Event]:
+    return decoder.push(scores, people, read_postures(people.keypoints, people.scores, IMAGE_HW), time_s)
+
+
+def play(
+    acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None, fps: float = FPS
+) -> tuple[list[Event], list[list[Event]]]:
+    """Return each event as it was last told, and everything told, frame by frame."""
+    decoder = EventDecoder(event_settings or STORY)
+    last: dict[tuple[int, float], Event] = {}
+    told = []
+    stop_s = stop_s or max(act.stop_s for act in acts)
+    for index in range(round(stop_s * fps)):
+        time_s = index / fps
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        scores = [PersonScore(act.track_id, index, time_s, act.fall) for act in here]
+        told.append(push(decoder, scores, people_of(here), time_s))
+        last |= {(event.track_id, event.alert_s): event for event in told[-1]}
+    told.append(decoder.flush([], stop_s))
+    last |= {(event.track_id, event.alert_s): event for event in told[-1]}
+    return sorted(last.values(), key=lambda event: event.alert_s), told
+
+
+def walk(stop_s: float, track_id: int = 1, start_s: float = 0.0, x: float = 300.0) -> Act:
+    return Act(track_id, start_s, stop_s, UPRIGHT, 0.05, x)
+
+
+FALL_AND_LIE = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, 0.8), Act(1, 4.4, 12, LYING, 0.1)]
+
+
+def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
+    events, told = play(FALL_AND_LIE)
+    assert len(events) == 1
+    event = events[0]
+    assert (event.track_id, event.end_s, event.state) == (1, None, EventState.FALLEN)
+    assert event.start_s == pytest.approx(3.0, abs=1 / FPS)  # from keep_score on
+    assert event.alert_s == pytest.approx(3.8, abs=1 / FPS)  # alert score, and lying for hold_s
+    assert event.peak_s == pytest.approx(3.6, abs=1 / FPS)
+    assert event.score == pytest.approx(0.8)
+    x0, y0, x1, y1 = event.box
+    assert x1 - x0 > y1 - y0
+    states = [event.state for events in told for event in events]
+    assert states == [EventState.FALLING, EventState.FALLEN]
+
+
+@pytest.mark.parametrize(
+    ("acts", "alerts"),
+    [
+        ([walk(10)], 0),
+        ([walk(3), Act(1, 3, 5, UPRIGHT, 0.8), walk(9, start_s=5)], 0),
+        ([walk(3), Act(1, 3, 5, BENT, 0.8), walk(9, start_s=5)], 0),
+        ([walk(3), Act(1, 3, 3.5, UPRIGHT, 0.8), Act(1, 3.5, 9, LYING, 0.2)], 1),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.8), walk(6, start_s=3.2), Act(1, 6, 9, LYING, 0.1)], 0),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)], 1),
+        ([walk(3), Act(1, 3, 9, LYING, 0.59)], 0),
+        ([walk(3), Act(1, 3, 9, LYING, 0.6)], 1),
+        ([walk(3), Act(1, 3, 3.1, LYING, 0.8), walk(9, start_s=3.1)], 0),
+        ([walk(3, x=980), Act(1, 3, 3.2, UPRIGHT, 0.97, x=980), walk(9, start_s=3.2, x=980)], 0),
+        ([walk(3, x=980), Act(1, 3, 3.4, UPRIGHT, 0.8, x=980)], 0),
+        ([walk(3, x=900), Act(1, 3, 3.4, BENT, 0.8, x=900), Act(1, 3.4, 9, LYING, 0.1, x=920)], 1),
+        ([Act(1, 0, 9, LYING, 0.05)], 0),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.8)], 1),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.5)], 0),
+        (FALL_AND_LIE, 1),
+        ([*FALL_AND_LIE, walk(20, start_s=12)], 1),
+        ([*FALL_AND_LIE[:3], Act(1, 4.4, 5, LYING, 0.1), Act(1, 5, 5.4, LYING, 0.9), Act(1, 5.4, 9, LYING, 0.1)], 1),
+        (FALL_AND_LIE[:3] + [Act(1, 4.4 + i / 5, 4.6 + i / 5, LYING, 0.7 if i % 2 else 0.2) for i in range(20)], 1),
+    ],
+    ids=[
+        "walking",
+        "squatting with a score between alert and sure",
+        "bending with a score between alert and sure",
+        "lying after the score",
+        "lying too long after the score",
+        "sure score",
+        "lying, score just below",
+        "lying, score just enough",
+        "a deep bow that lasts a moment",
+        "sure score of somebody whom the edge cuts off",
+        "out of the picture through its edge after the score",
+        "fall at the edge",
+        "lying in bed",
+        "out of sight after the score",
+        "out of sight after a low score",
+        "fall",
+        "fall and recovery",
+        "second peak while lying",
+        "score that swings around the threshold",
+    ],
+)
+def test_stories(acts: list[Act], alerts: int) -> None:
+    events, _ = play(acts, stop_s=max(act.stop_s for act in acts) + 3)
+    assert len(events) == alerts
+
+
+def test_recovery_ends_the_event_when_the_person_was_upright_again() -> None:
+    events, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+    assert [event.state for event in events] == [EventState.RECOVERED]
+    assert events[0].end_s == pytest.approx(12.0, abs=1 / FPS)
+    told_s = next(i for i, found in enumerate(told) if found and found[0].state is EventState.RECOVERED) / FPS
+    assert told_s == pytest.approx(13.0, abs=2 / FPS)  # recover_s later
+
+
+def test_having_stood_before_the_alert_is_no_recovery() -> None:
+    sure = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), Act(1, 3.2, 4, BENT, 0.9), Act(1, 4, 9, LYING, 0.1)]
+    unseen = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.8), Act(1, 6, 9, LYING, 0.1)]
+    for acts in (sure, unseen):
+        events, _ = play(acts)
+        assert [(event.state, event.end_s) for event in events] == [(EventState.FALLEN, None)]
+
+
+def test_somebody_who_sits_up_for_a_moment_has_not_recovered() -> None:
+    events, _ = play([*FALL_AND_LIE, walk(12.6, start_s=12), Act(1, 12.6, 16, LYING, 0.1)])
+    assert [(event.end_s, event.state) for event in events] == [(None, EventState.FALLEN)]
+
+
+def test_a_second_fall_long_after_recovery_is_a_second_alert() -> None:
+    later = [replace(act, start_s=act.start_s + 22, stop_s=act.stop_s + 22) for act in FALL_AND_LIE]
+    events, _ = play([*FALL_AND_LIE, walk(22, start_s=12), *later])
+    assert len(events) == 2
+    assert events[0].end_s is not None
+    assert events[1].alert_s - events[0].alert_s == pytest.approx(22, abs=2 / FPS)
+
+
+@pytest.mark.parametrize("unseen_s", [0.0, 0.4, 2.0])
+def test_one_fall_is_one_alert_though_the_number_changes_in_it(unseen_s: float) -> None:
+    again_s = 4.2 + unseen_s
+    events, _ = play(
+        [
+            walk(3),
+            Act(1, 3, 3.6, BENT, 0.5),
+            Act(1, 3.6, 4.2, LYING, 0.8),
+            Act(2, again_s, again_s + 1, LYING, 0.8, x=310),
+            Act(2, again_s + 1, 14, LYING, 0.1, x=310),
+        ]
+    )
+    assert [event.track_id for event in events] == [1]
+
+
+def test_a_number_that_changes_before_the_alert_leaves_one_alert() -> None:
+    events, _ = play([walk(3), Act(1, 3, 3.4, BENT, 0.8), Act(2, 3.5, 4.6, LYING, 0.8), Act(2, 4.6, 10, LYING, 0.1)])
+    assert [event.track_id for event in events] == [2]
+
+
+def test_whoever_gets_up_under_another_number_ends_the_event() -> None:
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.5, 9, LYING, 0.1), walk(13, 2, 9)]
+    events, _ = play(acts)
+    assert [(event.track_id, event.state) for event in events] == [(1, EventState.RECOVERED)]
+    assert events[0].end_s == pytest.approx(9.0, abs=1 / FPS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [walk(20, 2, x=330)],
+        [walk(20, 2, 7.5, x=330)],
+        [Act(2, 0, 8, LYING, 0.05, x=330), walk(20, 2, 8, x=330)],
+        [Act(2, 7, 8, LYING, 0.05, x=1500), walk(20, 2, 8, x=1500)],
+    ],
+    ids=["stands by", "comes to help", "lay there all along", "turns up lying elsewhere"],
+)
+def test_an_event_does_not_pass_to_somebody_else(other: list[Act]) -> None:
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), *other]
+    events, _ = play(acts)
+    assert [(event.track_id, event.state, event.end_s) for event in events] == [(1, EventState.FALLEN, None)]
+
+
+def test_an_event_whose_person_is_gone_for_good_is_off_after_the_cool_down() -> None:
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1)]
+    decoder = EventDecoder(STORY)
+    on = []
+    for index in range(round(14 * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
+        on += [time_s] if decoder.current else []
+    assert max(on) == pytest.approx(6 + EventSettings().cool_down_s, abs=2 / FPS)
+
+
+def test_of_two_people_the_right_one() -> None:
+    events, _ = play([*FALL_AND_LIE, walk(12, 2, x=900), walk(12, 3, x=1500)])
+    assert [event.track_id for event in events] == [1]
+
+
+def test_two_falls_at_two_places_are_two_alerts() -> None:
+    other = [replace(act, track_id=2, x=1500) for act in FALL_AND_LIE]
+    events, _ = play([*FALL_AND_LIE, *other])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+@pytest.mark.parametrize("later_s", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("apart_px", [40.0, 150.0])
+def test_two_neighbours_who_fall_are_two_alerts(later_s: float, apart_px: float) -> None:
+    first = FALL_AND_LIE
+    second = [
+        walk(3 + later_s, 2, x=300 + apart_px),
+        Act(2, 3 + later_s, 3.6 + later_s, BENT, 0.5, 300 + apart_px),
+        Act(2, 3.6 + later_s, 4.4 + later_s, LYING, 0.8, 300 + apart_px),
+        Act(2, 4.4 + later_s, 12, LYING, 0.1, 300 + apart_px),
+    ]
+    events, _ = play([*first, *second])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+def test_whoever_helps_and_falls_on_the_same_spot_is_a_second_alert() -> None:
+    helper = [
+        walk(6, 2, 4.5, x=330),
+        Act(2, 6, 6.6, BENT, 0.5, 330),
+        Act(2, 6.6, 7.4, LYING, 0.8, 330),
+        Act(2, 7.4, 12, LYING, 0.1, 330),
+    ]
+    events, _ = play([*FALL_AND_LIE, *helper])
+    assert sorted(event.track_id for event in events) == [1, 2]
+
+
+BED = (((0.2, 0.3), (0.4, 0.3), (0.4, 0.7), (0.2, 0.7)),)
+"""A zone around the place (300, 300) of a picture of 1000 x 600 pixels."""
+
+
+@pytest.mark.parametrize(
+    ("acts", "alerts"),
+    [
+        (FALL_AND_LIE, 0),
+        ([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)], 0),
+        ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.8)], 0),
+        ([replace(act, x=700.0) for act in FALL_AND_LIE], 1),
+        ([Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 9, LYING, 0.1, x=450)], 1),
+        ([walk(3, x=450), Act(1, 3, 3.2, BENT, 0.8, x=450), Act(1, 3.2, 9, LYING, 0.1)], 0),
+    ],
+    ids=["in it", "sure, in it", "unseen in it", "beside it", "rolls out of it", "falls into it"],
+)
+def test_falls_in_a_zone_to_ignore_raise_no_alert(acts: list[Act], alerts: int) -> None:
+    events, _ = play(acts, replace(STORY, ignore_zones=BED), stop_s=12)
+    assert len(events) == alerts
+    assert len(play(acts, stop_s=12)[0]) == 1
+
+
+def test_a_zone_keeps_off_only_who_is_in_it() -> None:
+    events, _ = play(
+        [*FALL_AND_LIE, *[replace(act, track_id=2, x=700) for act in FALL_AND_LIE]], replace(STORY, ignore_zones=BED)
+    )
+    assert [event.track_id for event in events] == [2]
+
+
+def test_lying_is_timed_from_the_first_moment_to_getting_up() -> None:
+    events, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+    assert events[0].lying_s == pytest.approx(12 - 3.6, abs=1 / FPS)
+    assert not events[0].long_lie
+    assert [event.state for found in told for event in found] == list(EventState), "a longer time alone is no news"
+
+
+def test_lying_is_timed_while_it_lasts_also_under_another_number() -> None:
+    decoder = EventDecoder(STORY)
+    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.6, 11, LYING, 0.1)]
+    times = {}
+    for index in range(round(11 * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
+        for event in decoder.current.values():
+            times[time_s] = event.lying_s
+    values = list(times.values())
+    assert values == sorted(values)
+    assert times[5.52] == pytest.approx(5.52 - 3.6, abs=1 / FPS)
+    assert times[6.4] == pytest.approx(6.0 - 3.6, abs=2 / FPS), "only what was seen counts"
+    assert max(values) == pytest.approx(11 - 3.6, abs=2 / FPS)
+
+
+def test_whoever_was_not_seen_lying_has_not_lain() -> None:
+    events, _ = play([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)])
+    assert [event.lying_s for event in events] == [0.0]
+
+
+def test_a_long_lie_is_told_once() -> None:
+    _, told = play([*FALL_AND_LIE, walk(16, start_s=12)], replace(STORY, long_lie_s=5.0))
+    at_s = [index / FPS for index, found in enumerate(told) if any(event.long_lie for event in found)]
+    assert at_s[0] == pytest.approx(3.6 + 5.0, abs=2 / FPS)
+    assert [event.state for found in told for event in found] == [
+        EventState.FALLING,
+        EventState.FALLEN,
+        EventState.FALLEN,
+        EventState.RECOVERED,
+    ]
+    assert told[-1] == []
+
+
+@given(st.permutations([1, 2, 3]), st.sampled_from([0.0, 0.7, 2.0]))
+@settings(max_examples=12, deadline=None)
+def test_the_order_of_people_changes_no_event(order: list[int], later_s: float) -> None:
+    acts = {
+        1: FALL_AND_LIE,
+        2: [
+            replace(act, track_id=2, x=360, start_s=act.start_s and act.start_s + later_s, stop_s=act.stop_s + later_s)
+            for act in FALL_AND_LIE
+        ],
+        3: [walk(12, 3, x=420)],
+    }
+    straight, _ = play([act for number in (1, 2, 3) for act in acts[number]])
+    mixed, _ = play([act for number in order for act in acts[number]])
+    by_id = {event.track_id: event for event in straight}
+    assert by_id == {event.track_id: event for event in mixed}
+    assert set(by_id) == {1, 2}
+
+
+@pytest.mark.parametrize("fps", [10.0, 15.0, 25.0, 30.0])
+def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
+    acts = [*FALL_AND_LIE, walk(16, start_s=12), *[replace(act, track_id=2, x=900) for act in FALL_AND_LIE[1:]]]
+    told, at_rate = (play(acts, stop_s=16, fps=rate)[0] for rate in (FPS, fps))
+    assert [(event.track_id, event.state) for event in told] == [(event.track_id, event.state) for event in at_rate]
+    for event, same in zip(told, at_rate, strict=True):
+        slack_s = 1 / fps + 1 / FPS
+        assert same.alert_s == pytest.approx(event.alert_s, abs=slack_s)
+        assert same.start_s == pytest.approx(event.start_s, abs=slack_s)
+        assert same.lying_s == pytest.approx(event.lying_s, abs=2 * slack_s)
+        assert same.end_s == (None if event.end_s is None else pytest.approx(event.end_s, abs=slack_s))
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: float) -> None:
+    """With every time scaled, also those of the settings, events are the same but for the scale."""
+    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
+    names = ("hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
+    slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
+    slow = [replace(act, start_s=act.start_s * factor, stop_s=act.stop_s * factor) for act in acts]
+    (event,), (other,) = play(acts)[0], play(slow, slower, fps=FPS / factor)[0]
+    assert (event.state, event.score) == (other.state, other.score)
+    for name in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
+        assert getattr(other, name) == pytest.approx(getattr(event, name) * factor, rel=1e-6), name
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.1, 0.5])
+def test_a_fall_in_the_first_second_of_a_track_is_not_lost(start_s: float) -> None:
+    fall = [Act(1, start_s, start_s + 0.4, BENT, 0.7), Act(1, start_s + 0.4, 6, LYING, 0.9)]
+    events, _ = play([walk(start_s), *fall] if start_s else fall)
+    assert [event.track_id for event in events] == [1]
+
+
+@given(st.integers(0, 150), st.sampled_from([0.5, 0.8, 0.97]))
+@settings(max_examples=40, deadline=None)
+def test_no_alert_is_lost_where_the_stream_breaks_off(frames: int, peak: float) -> None:
+    """What had been told by then is kept, and a candidate seen lying is decided by the flush."""
+    acts = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, peak), Act(1, 4.4, 12, LYING, 0.1)]
+    events, _ = play(acts, stop_s=max(frames, 1) / FPS)
+    lain_s = frames / FPS - 3.6
+    if lain_s > 0.15 + 2 / FPS and peak >= STORY.alert_score:
+        assert len(events) == 1
+    elif lain_s <= 0:
+        assert events == []
+
+
+def test_the_alert_is_on_in_current_from_the_alert_to_the_end() -> None:
+    decoder = EventDecoder(STORY)
+    on = []
+    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
+    for index in range(round(16 * FPS)):
+        time_s = index / FPS
+        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
+        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
+        on += [time_s] if 1 in decoder.current else []
+    assert min(on) == pytest.approx(3.8, abs=1 / FPS)
+    assert max(on) == pytest.approx(13.0, abs=2 / FPS)
+    np.testing.assert_allclose(np.diff(on), 1 / FPS)
+
+
+@pytest.mark.parametrize(
+    ("last", "alerts"),
+    [
+        (Act(1, 3, 3.5, LYING, 0.7), 1),
+        (Act(1, 3, 3.1, LYING, 0.7), 0),
+        (Act(1, 3, 3.3, UPRIGHT, 0.96), 1),
+        (Act(1, 3, 3.3, UPRIGHT, 0.7), 0),
+        (Act(1, 3, 3.3, LYING, 0.4), 0),
+    ],
+    ids=["lying", "not lying for long", "sure", "upright", "low score"],
+)
+def test_flush_decides_candidates(last: Act, alerts: int) -> None:
+    """The end of the video comes with the last scores still on their way."""
+    decoder = EventDecoder(STORY)
+    for index in range(round(last.stop_s * FPS)):
+        time_s = index / FPS
+        here = last if time_s >= last.start_s else walk(3)
+        scores = [] if here is last else [PersonScore(1, index, time_s, here.fall)]
+        assert push(decoder, scores, people_of([here]), time_s) == []
+    events = decoder.flush([PersonScore(1, 39, 3.1, last.fall)], last.stop_s)
+    assert len(events) == alerts
+    assert all(event.end_s is None and event.alert_s == last.stop_s for event in events)
+    assert decoder.flush([], 9.0) == []
+
+
+def test_an_event_never_comes_before_its_evidence() -> None:
+    for acts in (FALL_AND_LIE, [walk(3), Act(1, 3, 3.5, UPRIGHT, 0.97), Act(1, 3.5, 9, LYING, 0.1)]):
+        for events in play(acts)[1]:
+            for event in events:
+                assert event.start_s <= event.peak_s
+                assert event.start_s <= event.alert_s
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([UPRIGHT, BENT, LYING, None])), min_size=5, max_size=80))
+@settings(max_examples=40, deadline=None)
+def test_alerts_of_one_place_are_apart_and_told_in_order(steps: list[tuple[float, float | None]]) -> None:
+    acts = [Act(1, i / 2, (i + 1) / 2, posture, fall) for i, (fall, posture) in enumerate(steps) if posture is not None]
+    if not acts:
+        return
+    events, told = play(acts, stop_s=len(steps) / 2)
+    alerts = [event.alert_s for event in events]
+    assert all(b - a >= EventSettings().cool_down_s for a, b in pairwise(alerts))
+    order = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
+    ranks: dict[tuple[int, float], int] = {}
+    for found in told:
+        for event in found:
+            key = (event.track_id, event.alert_s)
+            assert order.index(event.state) >= ranks.get(key, 0)
+            assert (event.end_s is None) == (event.state is not EventState.RECOVERED)
+            assert event.start_s <= event.peak_s
+            assert event.start_s <= event.alert_s
+            assert event.end_s is None or event.end_s >= event.alert_s
+            ranks[key] = order.index(event.state)
+
+
+def test_reset_forgets_everything() -> None:
+    decoder = EventDecoder(STORY)
+    push(decoder, [PersonScore(1, 0, 0.0, 0.99)], people_of([Act(1, 0, 1, LYING, 0.99)]), 0.0)
+    assert decoder.current
+    decoder.reset()
+    assert not decoder.current
+    assert decoder.flush([], 1.0) == []
+
+
+def test_memory_is_bounded_though_everybody_falls_and_is_lost() -> None:
+    decoder = EventDecoder(STORY)
+    for index in range(3000):
+        time_s, track = index / 10, index // 100
+        phase = index % 100
+        act = Act(track, 0, 0, LYING if phase > 40 else UPRIGHT, 0.9 if 40 <= phase < 50 else 0.1, x=600.0 * track)
+        push(decoder, [PersonScore(track, index, time_s, act.fall)], people_of([act]), time_s)
+        assert len(decoder._people) <= 4
+        assert len(decoder._places) <= 4
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"keep_score": 0.98}, {"alert_score": 0.995}, {"keep_score": -0.1}, {"upright_degree": 0.7}],
+)
+def test_thresholds_out_of_order_are_refused(numbers: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        EventSettings(**numbers)
+
+
+def test_scores_of_unknown_people_are_passed_over(people_factory: Callable[..., People]) -> None:
+    decoder = EventDecoder(STORY)
+    assert push(decoder, [PersonScore(5, 0, 0.0, 0.99)], people_factory((100, 200)), 0.0) == []
+    assert decoder.flush([PersonScore(5, 1, 0.1, 0.99)], 0.1) == []
