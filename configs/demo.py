@@ -1,4 +1,4 @@
-"""The live chain: pose source, tracker, windows, recogniser, fusion, events.
+"""The live chain: pose source, tracker, windows, recognizer, fusion, events.
 
 Read as plain literals, never run. Any number can be changed for one run: `--cfg-options events.alert_score=0.7`.
 The classes named beside each group say what every number means.
@@ -70,8 +70,8 @@ windows = dict(
     linger_s=0.5,
 )
 
-# falldet.stages.recognizer.RecogniserSettings
-recogniser = dict(
+# falldet.stages.recognizer.RecognizerSettings
+recognizer = dict(
     engine="openvino",
     checkpoint="stgcn_fall",
     config="",

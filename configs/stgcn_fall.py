@@ -1,4 +1,4 @@
-"""The fall recogniser: ST-GCN on 48 frames of COCO-17 keypoints of one person, fall or not.
+"""The fall recognizer: ST-GCN on 48 frames of COCO-17 keypoints of one person, fall or not.
 
 Train: python tools/train.py configs/stgcn_fall.py
 """
@@ -15,8 +15,8 @@ model = dict(
 # --- data: data/falls.pkl, made by tools/extract_kpts.py --------------------------------------------------------------
 dataset_type = "FallDataset"
 ann_file = "data/falls.pkl"
-window = None  # None: a clip is a sample. dict(length_s=2.0, stride_s=0.5): its labelled windows of seconds are.
-normalise = "image"
+window = None  # None: a clip is a sample. dict(length_s=2.0, stride_s=0.5): its labeled windows of seconds are.
+normalize = "image"
 left_joints = [1, 3, 5, 7, 9, 11, 13, 15]
 right_joints = [2, 4, 6, 8, 10, 12, 14, 16]
 
@@ -25,7 +25,7 @@ train_pipeline = [
     dict(type="PoseDecode"),
     dict(type="Flip", flip_ratio=0.5, left_kp=left_joints, right_kp=right_joints),
     dict(type="RandomResizedCrop", area_range=(0.56, 1.0)),
-    dict(type="NormaliseSkeleton", mode=normalise),
+    dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="FormatGCNInput", num_person=1),
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),
@@ -33,7 +33,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type="SampleUniformMidpoints", clip_len=48),
     dict(type="PoseDecode"),
-    dict(type="NormaliseSkeleton", mode=normalise),
+    dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="FormatGCNInput", num_person=1),
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),

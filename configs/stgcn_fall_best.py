@@ -1,7 +1,7 @@
-"""The recogniser the demo ships with: a small ST-GCN with motion, trained on labelled windows of seconds.
+"""The recognizer the demo ships with: a small ST-GCN with motion, trained on labeled windows of seconds.
 
 It differs from configs/stgcn_fall.py in what it learns from (windows of two seconds as the live chain sees them, not
-whole clips, and FallVision's clips besides the videos), in its coordinates (centred on the person, in body lengths)
+whole clips, and FallVision's clips besides the videos), in its coordinates (centered on the person, in body lengths)
 and in its size.
 
 Train: python tools/train.py configs/stgcn_fall_best.py
@@ -30,13 +30,13 @@ model = dict(
     ),
 )
 
-# --- data: labelled videos and FallVision's keypoints, cut into windows -----------------------------------------------
+# --- data: labeled videos and FallVision's keypoints, cut into windows -----------------------------------------------
 dataset_type = "FallDataset"
 videos = "data/falls.pkl"  # tools/extract_kpts.py videos/ --people 6
 fallvision = "data/fallvision.pkl"  # tools/convert_fallvision.py
 window = dict(length_s=2.0, stride_s=0.25, min_track_s=0.4, linger_s=0.5, fall_overlap=0.5, clear_overlap=0.15)
 sparse_window = {**window, "stride_s": 1.0}  # FallVision has thirty times as many clips
-normalise = "person"
+normalize = "person"
 left_joints = [1, 3, 5, 7, 9, 11, 13, 15]
 right_joints = [2, 4, 6, 8, 10, 12, 14, 16]
 
@@ -45,7 +45,7 @@ train_pipeline = [
     dict(type="PoseDecode"),
     dict(type="Flip", flip_ratio=0.5, left_kp=left_joints, right_kp=right_joints),
     dict(type="DisturbSkeleton"),
-    dict(type="NormaliseSkeleton", mode=normalise),
+    dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="FormatGCNInput", num_person=1),
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),
@@ -53,7 +53,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type="SampleUniformMidpoints", clip_len=48),
     dict(type="PoseDecode"),
-    dict(type="NormaliseSkeleton", mode=normalise),
+    dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="FormatGCNInput", num_person=1),
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),

@@ -31,13 +31,13 @@ def _intersection(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
 
 
 def square_boxes(boxes: np.ndarray, scale: float = 1.25) -> np.ndarray:
-    """Return boxes (N, 4) grown to squares around their centres, side = longer side x `scale`.
+    """Return boxes (N, 4) grown to squares around their centers, side = longer side x `scale`.
 
     Such a square hardly changes when a person goes from standing to lying.
     """
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) * (scale / 2)
-    return np.concatenate([centre - half, centre + half], axis=1)
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def keypoint_boxes(keypoints: np.ndarray, scores: np.ndarray, min_score: float = 0.0) -> np.ndarray:

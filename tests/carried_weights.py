@@ -1,7 +1,7 @@
 """The official YOLOX-nano, carried from Megvii's ONNX file into MMDetection's own YOLOX-nano.
 
 Both networks are the same but for names: the convolutions of the file stand in the order in which Megvii's code runs
-them (yolox/models/darknet.py, yolo_pafpn.py, yolo_head.py), their batch normalisation already folded in.
+them (yolox/models/darknet.py, yolo_pafpn.py, yolo_head.py), their batch normalization already folded in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from onnx import numpy_helper
 
 EPSILON = 0.001
-"""Of MMDetection's batch normalisation: with a variance of 1 - EPSILON it leaves everything as it is."""
+"""Of MMDetection's batch normalization: with a variance of 1 - EPSILON it leaves everything as it is."""
 
 CONFIG = '_base_ = "mmdet::yolox/yolox_nano_8xb8-300e_coco.py"\nmodel = dict(test_cfg=dict(score_thr=0.3))\n'
 

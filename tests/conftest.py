@@ -49,13 +49,13 @@ def pose_model() -> Path:
 def people_factory() -> Callable[..., People]:
     """Standing people: `people_factory((100, 200), (300, 200), height_px=120)` puts their hips there."""
 
-    def make(*centres: tuple[float, float], height_px: float = 120.0, score: float = 0.9) -> People:
+    def make(*centers: tuple[float, float], height_px: float = 120.0, score: float = 0.9) -> People:
         rows = np.array(
             [-0.5] + [-0.52] * 4 + [-0.35] * 2 + [-0.15] * 2 + [0.0] * 2 + [0.0] * 2 + [0.25] * 2 + [0.5] * 2
         )
         sides = np.array([0.0] + [0.03, -0.03, 0.05, -0.05] + [0.12, -0.12] * 6)
         upright = np.stack([sides, rows], axis=1) * height_px  # (K, 2)
-        keypoints = np.array(centres, dtype=np.float32).reshape(-1, 1, 2) + upright
+        keypoints = np.array(centers, dtype=np.float32).reshape(-1, 1, 2) + upright
         boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
         count = len(keypoints)
         return People(keypoints, np.full((count, JOINT_COUNT), score), boxes, np.full(count, score))

@@ -19,7 +19,7 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 from falldet.io.files import finished_file  # noqa: E402
-from falldet.models.openvino import signals as cli  # noqa: E402
+from falldet.runtime import signals as cli  # noqa: E402
 
 if TYPE_CHECKING:
     from falldet.pipeline.detector import Settings

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--config", default=CONFIG, help="settings of the live chain (default: configs/demo.py)")
     parser.add_argument(
-        "--checkpoint", help="recogniser, .onnx or a .pth fresh from training (default: the shipped one)"
+        "--checkpoint", help="recognizer, .onnx or a .pth fresh from training (default: the shipped one)"
     )
     parser.add_argument(
         "--out-dir",
@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="SOURCE",
         help="where keypoints come from: movenet (default) or such as yolox_s+hrnet_w32",
     )
-    parser.add_argument("--skeleton-only", action="store_true", help="draw on black, so that nobody can be recognised")
+    parser.add_argument("--skeleton-only", action="store_true", help="draw on black, so that nobody can be recognized")
     parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change single settings")
     return parser.parse_args()
@@ -73,7 +73,7 @@ def main() -> int:
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
-        settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+        settings = replace(settings, recognizer=replace(settings.recognizer, checkpoint=arguments.checkpoint))
     if arguments.pose:
         settings = replace(settings, pose=PoseSettings(arguments.pose))
     single = len(arguments.sources) == 1

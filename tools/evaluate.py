@@ -1,4 +1,4 @@
-"""Measure the live chain on labelled videos, at the level of fall events.
+"""Measure the live chain on labeled videos, at the level of fall events.
 
 python tools/evaluate.py manifest.csv
 """
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 if TYPE_CHECKING:
     from falldet.evaluation.matching import ClipResult
@@ -41,7 +41,7 @@ Poses are kept, so that a second run with other numbers takes seconds.
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Measure fall events on labelled videos.",
+        description="Measure fall events on labeled videos.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="what the manifests' paths start from (default: their own folder)")
     parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS, help="only these (default: all)")
     parser.add_argument("--config", default=CONFIG, help="settings of the live chain (default: configs/demo.py)")
-    parser.add_argument("--checkpoint", help="recogniser, .onnx or .pth (default: the shipped one)")
+    parser.add_argument("--checkpoint", help="recognizer, .onnx or .pth (default: the shipped one)")
     parser.add_argument(
         "--out-dir", type=Path, default=Path("work_dirs/evaluate"), help="(default: work_dirs/evaluate)"
     )
@@ -72,7 +72,7 @@ def main() -> int:
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
-        settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+        settings = replace(settings, recognizer=replace(settings.recognizer, checkpoint=arguments.checkpoint))
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     clips = [clip for clip in clips if clip.split in (None, *arguments.split)]
     jobs = available_cores() if arguments.jobs is None else arguments.jobs
@@ -100,7 +100,7 @@ def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pat
     sys.stdout.write(
         f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were not taken. Look at the "
         f"pictures in {folder} first: a fall among them would be learnt as none. Then train with\n"
-        f"{RETRAIN.format(path=mined.path, weights=weights_of(settings.recogniser.checkpoint))}\n"
+        f"{RETRAIN.format(path=mined.path, weights=weights_of(settings.recognizer.checkpoint))}\n"
     )
 
 

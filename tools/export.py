@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from falldet.errors import FalldetError
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 EXAMPLES = """\
 examples:
@@ -21,7 +21,7 @@ examples:
 def main() -> None:
     """Parse the arguments and export."""
     parser = argparse.ArgumentParser(
-        description="Write a recogniser as one ONNX file for the demo, and its bare weights beside it; "
+        description="Write a recognizer as one ONNX file for the demo, and its bare weights beside it; "
         "or a detector or pose network, which the demo also does by itself.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,23 +44,23 @@ def main() -> None:
                 "--int8 takes the checkpoint that the demo takes and writes into the cache; give only a config"
             )
         from falldet.pose.exported import find_network
-        from falldet.pose.quantize import quantise_network
+        from falldet.pose.quantize import quantize_network
 
-        sys.stdout.write(f"{quantise_network(find_network(args.config), args.int8)}\n")
+        sys.stdout.write(f"{quantize_network(find_network(args.config), args.int8)}\n")
         return
     if not args.checkpoint:
         parser.error("name the checkpoint")
     out = args.out or Path(args.checkpoint).with_name(f"{Path(args.config).stem}.onnx")
 
     from falldet.openmmlab.config import load_config
-    from falldet.openmmlab.export import export_recogniser
+    from falldet.openmmlab.export import export_recognizer
     from falldet.openmmlab.export_pose import export_pose_network
     from falldet.openmmlab.inference import LIBRARIES
 
     if load_config(args.config).model.type not in LIBRARIES:
-        written = export_recogniser(args.config, args.checkpoint, out, *args.more)
+        written = export_recognizer(args.config, args.checkpoint, out, *args.more)
     elif args.more:
-        raise FalldetError("only recognisers can be averaged; give one checkpoint")
+        raise FalldetError("only recognizers can be averaged; give one checkpoint")
     else:
         written = export_pose_network(args.config, args.checkpoint, out)
     sys.stdout.write(f"{written}\n")

@@ -1,4 +1,4 @@
-"""Turn labelled videos into the keypoint pickle that training reads.
+"""Turn labeled videos into the keypoint pickle that training reads.
 
 python tools/extract_kpts.py videos/
 """
@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.py"
 
@@ -25,7 +25,7 @@ A stopped run goes on where it was when it is started again.
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Extract keypoints from labelled videos.",
+        description="Extract keypoints from labeled videos.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,9 +1,9 @@
-"""Measure a trained recogniser on a split: python tools/test.py configs/stgcn_fall.py work_dirs/stgcn_fall/best.pth."""
+"""Measure a trained recognizer on a split: python tools/test.py configs/stgcn_fall.py work_dirs/stgcn_fall/best.pth."""
 
 import argparse
 import sys
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 
 def main() -> None:

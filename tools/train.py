@@ -1,14 +1,14 @@
-"""Train a recogniser: python tools/train.py configs/stgcn_fall.py."""
+"""Train a recognizer: python tools/train.py configs/stgcn_fall.py."""
 
 import argparse
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 
 def main() -> None:
     """Parse the arguments and train."""
     parser = argparse.ArgumentParser(
-        description="Train a recogniser; checkpoints, pictures and metrics.json go into the work dir.",
+        description="Train a recognizer; checkpoints, pictures and metrics.json go into the work dir.",
         epilog="example: python tools/train.py configs/stgcn_fall.py --cfg-options train_cfg.max_epochs=20",
     )
     parser.add_argument("config", help="config of the run, such as configs/stgcn_fall.py")

@@ -1,6 +1,6 @@
 """FallVision's keypoints as annotations: thousands of short clips to learn from beside one's own videos.
 
-The source is an .npz of COCO-17 tracks, one person a clip, labelled fall or not as a whole. Where in a clip the going
+The source is an .npz of COCO-17 tracks, one person a clip, labeled fall or not as a whole. Where in a clip the going
 down lies is estimated from the pose: the steepest descent of the body in the middle half of the clip.
 """
 
@@ -79,7 +79,7 @@ def _annotations(data: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     for row, (start, stop) in enumerate(zip(stops - data["length"], stops, strict=True)):
         scores = data["score"][start:stop].astype(np.float32) / 255
         keypoints = np.where(scores[..., None] > 0, data["kp"][start:stop], 0).astype(np.float32)
-        side = int(keypoints.max()) + 1  # the picture's size isn't known; person-centred coordinates don't need it
+        side = int(keypoints.max()) + 1  # the picture's size isn't known; person-centered coordinates don't need it
         annotation = {
             "frame_dir": f"fallvision/{row}_{data['name'][row]}",
             "label": int(data["label"][row]),

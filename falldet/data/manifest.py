@@ -27,11 +27,11 @@ LAYOUT = "videos/fall/*.mp4 and videos/not_fall/*.mp4 (or .../fall/<subject>/*.m
 
 @dataclass(frozen=True, slots=True)
 class FallInterval:
-    """One labelled fall of a clip, half-open, in seconds from the clip's start.
+    """One labeled fall of a clip, half-open, in seconds from the clip's start.
 
     Attributes:
         start_s: the going down begins.
-        end_s: the going down is over; where that is not labelled, the end of the whole event, lying included.
+        end_s: the going down is over; where that is not labeled, the end of the whole event, lying included.
         fall_end_known: whether `end_s` is the end of the going down.
     """
 
@@ -49,7 +49,7 @@ class ClipRecord:
         label: 1 for a fall, 0 for anything else.
         subject: who is seen; clips of one subject stay in one split.
         split: "train", "val", "test", or None where the split is ours to draw.
-        fall_intervals: the labelled falls; empty where there is none or the times are not known.
+        fall_intervals: the labeled falls; empty where there is none or the times are not known.
         source: where the clip comes from.
     """
 
@@ -99,7 +99,7 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> list[Clip
 
 
 def clips_from_folder(folder: str | Path) -> list[ClipRecord]:
-    """Return the videos below `folder`, sorted, labelled by the folder they are in.
+    """Return the videos below `folder`, sorted, labeled by the folder they are in.
 
     The label is that of the innermost folder named fall or not_fall (adl, no_fall, ... also mean not_fall); a folder
     below it names the subject, else each file is a subject of its own.
@@ -110,21 +110,21 @@ def clips_from_folder(folder: str | Path) -> list[ClipRecord]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FalldetError(f"no folder {folder}; falldet expects {LAYOUT}")
-    records, unlabelled = [], 0
+    records, unlabeled = [], 0
     for path in _videos(folder):
         parts = (folder.resolve().name, *path.relative_to(folder).parts[:-1])
         labels = [_label(part) for part in parts]
         depth = max((depth for depth, label in enumerate(labels) if label is not None), default=None)
         if depth is None:
-            unlabelled += 1
+            unlabeled += 1
             continue
         subject = parts[depth + 1] if depth + 1 < len(parts) else path.stem
         records.append(ClipRecord(path, int(labels[depth] or 0), subject, source=folder.name))
     if not records:
-        found = f"{unlabelled} videos, none of them" if unlabelled else "no video"
+        found = f"{unlabeled} videos, none of them" if unlabeled else "no video"
         raise FalldetError(f"{folder} holds {found} in a folder named fall or not_fall; falldet expects {LAYOUT}")
-    if unlabelled:
-        log.warning("%s: left out %d videos that lie in no folder named fall or not_fall", folder, unlabelled)
+    if unlabeled:
+        log.warning("%s: left out %d videos that lie in no folder named fall or not_fall", folder, unlabeled)
     return records
 
 

@@ -1,1 +1,1 @@
-"""Fall events measured on labelled videos."""
+"""Fall events measured on labeled videos."""

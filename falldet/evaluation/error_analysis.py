@@ -91,7 +91,7 @@ class Diagnosis:
 def diagnose(observed: Observed, result: ClipResult, settings: Settings) -> Diagnosis:
     """Return why the falls of a judged video were missed and what its false alarms are like.
 
-    Whose fall it is is not labelled: with several people in sight, what the best seen of them gave counts.
+    Whose fall it is is not labeled: with several people in sight, what the best seen of them gave counts.
 
     Args:
         observed: the video after the first half of the chain.
@@ -130,7 +130,7 @@ def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: 
 
 
 def going_down(fall: FallInterval) -> tuple[float, float]:
-    """Return start and end of the going down in seconds; `ASSUMED_FALL_S` long where only the event is labelled."""
+    """Return start and end of the going down in seconds; `ASSUMED_FALL_S` long where only the event is labeled."""
     end_s = fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + ASSUMED_FALL_S)
     return fall.start_s, end_s
 

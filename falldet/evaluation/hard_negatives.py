@@ -1,6 +1,6 @@
-"""False alarms turned into training data: what the alarmed person did, labelled as no fall, with a picture to check it.
+"""False alarms turned into training data: what the alarmed person did, labeled as no fall, with a picture to check it.
 
-A false alarm is not taken when it overlaps a labelled fall, when its clip has a fall of unknown time, or when its clip
+A false alarm is not taken when it overlaps a labeled fall, when its clip has a fall of unknown time, or when its clip
 belongs to the test split.
 """
 
@@ -73,7 +73,7 @@ def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline
         folder: made if it is not there.
         results: the judged videos.
         cache: where their poses come from.
-        pipeline: with the settings and the recogniser that the videos were judged with.
+        pipeline: with the settings and the recognizer that the videos were judged with.
 
     Raises:
         FalldetError: a video can't be read or the folder can't be written.
@@ -148,7 +148,7 @@ def track_of(clip: ClipRecord, cache: PoseCache, pipeline: Pipeline, track_id: i
 
 
 def annotate_alarm(result: ClipResult, name: str, event: Event, track: Track) -> dict[str, Any]:
-    """Return the annotation of a false alarm: the alarmed person alone, labelled 0, in the video's own seconds."""
+    """Return the annotation of a false alarm: the alarmed person alone, labeled 0, in the video's own seconds."""
     part = track.between(*span_of(event))
     annotation = {
         "frame_dir": f"{name}{MARK}{event.alert_s:.2f}s_{event.track_id}",
@@ -190,8 +190,8 @@ def draw_strip(video: Path, event: Event, track: Track) -> np.ndarray:
 def _tile(image: np.ndarray, text: str) -> np.ndarray:
     width = max(1, round(image.shape[1] * STRIP_HEIGHT / image.shape[0]))
     tile = cv2.resize(image, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA)
-    for colour, thickness in (((0, 0, 0), 4), (WHITE, 1)):
-        cv2.putText(tile, text, (8, STRIP_HEIGHT - 10), cv2.FONT_HERSHEY_DUPLEX, 0.6, colour, thickness, cv2.LINE_AA)
+    for color, thickness in (((0, 0, 0), 4), (WHITE, 1)):
+        cv2.putText(tile, text, (8, STRIP_HEIGHT - 10), cv2.FONT_HERSHEY_DUPLEX, 0.6, color, thickness, cv2.LINE_AA)
     return tile
 
 
@@ -202,7 +202,7 @@ def _reason_against(result: ClipResult, event: Event) -> str | None:
     if result.clip.label and not result.clip.fall_intervals:
         return "the clip has a fall of unknown time"
     if any(fall.start_s < stop_s and fall.end_s > start_s for fall in result.clip.fall_intervals):
-        return "somebody falls there, as labelled"
+        return "somebody falls there, as labeled"
     return None
 
 

@@ -47,7 +47,7 @@ def _figures(report: dict[str, Any]) -> list[str]:
         for name, key in RATIOS
     ]
     for place, kind, names in DELAYS:
-        known = f", {events['found_with_known_end']} falls with a labelled end" if place == "end" else ""
+        known = f", {events['found_with_known_end']} falls with a labeled end" if place == "end" else ""
         delays = events[kind] or {}
         rows += [
             (

@@ -1,4 +1,4 @@
-"""Alerts of a video paired with its labelled falls.
+"""Alerts of a video paired with its labeled falls.
 
 The rule: alerts and falls of a video are paired one to one in time order; an alert is right from `EARLY_S` before the
 fall's start to `LATE_S` after its end; a second alert for the same fall is a false one, and a fall nobody detected

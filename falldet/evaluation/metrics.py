@@ -17,7 +17,7 @@ class EventFigures:
     """Event-level figures over a set of videos; a ratio without a denominator is None.
 
     Attributes:
-        falls: labelled falls.
+        falls: labeled falls.
         right: falls with an alert.
         false: false alarms.
         recall: right / falls.
@@ -25,7 +25,7 @@ class EventFigures:
         f1: their harmonic mean.
         false_per_hour: false alarms per hour of video.
         delays_s: alert minus the fall's start, seconds, of each right alert.
-        delays_from_end_s: alert minus the end of the going down, seconds, where that end is labelled; below 0 where
+        delays_from_end_s: alert minus the end of the going down, seconds, where that end is labeled; below 0 where
             the alert came during the fall.
     """
 
@@ -87,7 +87,7 @@ def figures_of(tallies: Sequence[Tally]) -> EventFigures:
     )
 
 
-def summarise(results: Sequence[ClipResult]) -> EventFigures:
+def summarize(results: Sequence[ClipResult]) -> EventFigures:
     """Return the figures of a set of judged videos."""
     return figures_of([tally(results)])
 
@@ -109,7 +109,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return what numpy's percentile does, linear between neighbours, but for few values in a twentieth of the time."""
+    """Return what numpy's percentile does, linear between neighbors, but for few values in a twentieth of the time."""
     ordered = sorted(values)
     place = (len(ordered) - 1) * percent / 100
     below = int(place)

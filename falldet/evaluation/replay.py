@@ -1,4 +1,4 @@
-"""The whole live chain measured on labelled videos: each is observed once and decided at many alert scores."""
+"""The whole live chain measured on labeled videos: each is observed once and decided at many alert scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import EventFigures, summarise
+from falldet.evaluation.metrics import EventFigures, summarize
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.stages.events import EventDecoder, EventSettings
@@ -18,7 +18,7 @@ from falldet.types import Event, People, PersonScore, WindowScore
 
 @dataclass(frozen=True, slots=True)
 class ObservedFrame:
-    """One frame after pose, tracking and recogniser.
+    """One frame after pose, tracking and recognizer.
 
     Attributes:
         time_s: its time in seconds.
@@ -35,7 +35,7 @@ class ObservedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A video after pose, tracking and recogniser, ready to be decided under any fusion and event settings.
+    """A video after pose, tracking and recognizer, ready to be decided under any fusion and event settings.
 
     Attributes:
         clip: what the manifest says of it.
@@ -93,7 +93,7 @@ def decide_clip(observed: Observed, scores: Sequence[list[PersonScore]], setting
 
 
 def judge(observed: Observed, settings: Settings, thresholds: Sequence[float] = ()) -> list[ClipResult]:
-    """Decide one clip and match its alerts with its labelled falls: with these settings, then at each threshold."""
+    """Decide one clip and match its alerts with its labeled falls: with these settings, then at each threshold."""
     scores = fuse(observed, settings.fusion)
     falls = [(interval.start_s, interval.end_s) for interval in observed.clip.fall_intervals]
     results = []
@@ -125,4 +125,4 @@ def sweep(
 ) -> list[tuple[float, EventFigures]]:
     """Return the figures at each alert threshold, everything else as in `settings`."""
     judged = [judge(clip, settings, thresholds) for clip in observed]
-    return [(threshold, summarise([results[1 + i] for results in judged])) for i, threshold in enumerate(thresholds)]
+    return [(threshold, summarize([results[1 + i] for results in judged])) for i, threshold in enumerate(thresholds)]

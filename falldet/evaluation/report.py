@@ -16,7 +16,7 @@ import numpy as np
 from falldet.evaluation.error_analysis import Cause, Diagnosis, Occasion
 from falldet.evaluation.markdown import as_markdown
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
-from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventFigures, bootstrap, grouped, percentiles, summarise
+from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventFigures, bootstrap, grouped, percentiles, summarize
 from falldet.io.files import finished_file
 from falldet.visualization.plots import operating_curve_plot
 
@@ -52,7 +52,7 @@ def write_report(
         **_figures(results, np.random.default_rng(seed)),
         **_mistakes(results, diagnoses),
         "curve": [{"threshold": score, **_as_record(figures)} for score, figures in curve],
-        "f1_plateau": f1_plateau(curve, summarise(results).f1, threshold),
+        "f1_plateau": f1_plateau(curve, summarize(results).f1, threshold),
         "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
     }
     with finished_file(out_dir / "report.json") as stream:
@@ -80,7 +80,7 @@ def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, fl
 
 def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
     """Return the figures of all videos together, with their intervals, and those at the level of videos."""
-    figures = summarise(results)
+    figures = summarize(results)
     with_falls = [result for result in results if result.clip.label]
     without = [result for result in results if not result.clip.label]
     return {

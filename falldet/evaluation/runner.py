@@ -23,12 +23,12 @@ from falldet.data.manifest import ClipRecord
 from falldet.errors import FalldetError
 from falldet.evaluation.error_analysis import Diagnosis, diagnose
 from falldet.evaluation.matching import ClipResult
-from falldet.evaluation.metrics import EventFigures, summarise
+from falldet.evaluation.metrics import EventFigures, summarize
 from falldet.evaluation.replay import judge, observe_clip
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime.signals import stop_on_request
-from falldet.stages.recognizer import make_recogniser
+from falldet.stages.recognizer import make_recognizer
 
 STOP_CHECK_S = 0.2
 """How long Ctrl-C may go unseen while workers are waited for."""
@@ -78,12 +78,12 @@ def judge_clips(
         The judged clips in their order, and those that couldn't be read with the reason.
 
     Raises:
-        FalldetError: not one clip could be read, the recogniser can't be loaded, or a process was killed.
+        FalldetError: not one clip could be read, the recognizer can't be loaded, or a process was killed.
         KeyboardInterrupt: after Ctrl-C; poses of finished videos are kept.
     """
     if jobs < 1:
         raise FalldetError(f"jobs = {jobs} must be at least 1")
-    recognise = Pipeline(judging.settings, pose_source=NoPoseSource()).recognise  # exported, and checked, once for all
+    recognize = Pipeline(judging.settings, pose_source=NoPoseSource()).recognize  # exported, and checked, once for all
     pose_cache(judging.cache, judging.settings)
     jobs = min(jobs, len(clips))
     outcomes: dict[int, JudgedClip | str] = {}
@@ -94,7 +94,7 @@ def judge_clips(
         if jobs > 1:
             arriving = _side_by_side(clips, judging, jobs, stop)
         else:
-            arriving = _one_by_one(clips, _judge(judging, recognise, stop.is_set))
+            arriving = _one_by_one(clips, _judge(judging, recognize, stop.is_set))
         with closing(arriving):
             for number, outcome in arriving:
                 outcomes[number] = outcome
@@ -109,13 +109,13 @@ def judge_clips(
 
 def operating_curve(judged: Sequence[JudgedClip], thresholds: Sequence[float]) -> list[tuple[float, EventFigures]]:
     """Return the figures at each of the thresholds that the clips were judged at besides the one in use."""
-    return [(score, summarise([clip.at_thresholds[i] for clip in judged])) for i, score in enumerate(thresholds)]
+    return [(score, summarize([clip.at_thresholds[i] for clip in judged])) for i, score in enumerate(thresholds)]
 
 
-def _judge(judging: Judging, recognise: Any, stopped: Callable[[], bool]) -> Judge:
+def _judge(judging: Judging, recognize: Any, stopped: Callable[[], bool]) -> Judge:
     """Return what judges one clip in this process, and raises KeyboardInterrupt as soon as `stopped` says so."""
     settings = judging.settings
-    pipeline = Pipeline(settings, recognise=recognise, pose_source=NoPoseSource())
+    pipeline = Pipeline(settings, recognize=recognize, pose_source=NoPoseSource())
     cache = pose_cache(judging.cache, settings)
 
     def on_frame() -> None:
@@ -198,11 +198,11 @@ def _start_worker(judging: Judging, stopped: multiprocessing.synchronize.Event) 
             settings,
             movenet=replace(settings.movenet, threads=settings.movenet.threads or 1),
             topdown=replace(settings.topdown, threads=settings.topdown.threads or 1),
-            recogniser=replace(settings.recogniser, threads=settings.recogniser.threads or 1),
+            recognizer=replace(settings.recognizer, threads=settings.recognizer.threads or 1),
         ),
     )
     global _worker
-    _worker = _judge(single, make_recogniser(single.settings.recogniser), stopped.is_set)
+    _worker = _judge(single, make_recognizer(single.settings.recognizer), stopped.is_set)
 
 
 def _work(clip: ClipRecord) -> JudgedClip | str:

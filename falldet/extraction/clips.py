@@ -26,10 +26,10 @@ from falldet.types import NO_TRACK
 logger = logging.getLogger(__name__)
 
 ASSUMED_FALL_S = 1.2
-"""Length of the going down where only the whole event is labelled: the median of URFD's labelled falls, rounded up."""
+"""Length of the going down where only the whole event is labeled: the median of URFD's labeled falls, rounded up."""
 
 FALL_WEIGHT = 3.0
-"""A frame within a labelled fall counts as much as this many others when the main person is chosen."""
+"""A frame within a labeled fall counts as much as this many others when the main person is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def annotate(
 ) -> dict[str, Any]:
     """Return the annotation of one clip: its main person, or the first `people` of them.
 
-    The main person is who is seen longest and surest, frames within a labelled fall counting `FALL_WEIGHT` times.
+    The main person is who is seen longest and surest, frames within a labeled fall counting `FALL_WEIGHT` times.
 
     Raises:
         FalldetError: nobody was found in the clip.

@@ -33,7 +33,7 @@ def compile_model(
 ) -> openvino.CompiledModel:
     """Return the model compiled for `device`, from `folder` where an earlier run has left it there.
 
-    Taking a compiled model back in saves reading the file and optimising the graph, most of a second for a .tflite.
+    Taking a compiled model back in saves reading the file and optimizing the graph, most of a second for a .tflite.
 
     Args:
         read: gives the model; called only where it has to be compiled.

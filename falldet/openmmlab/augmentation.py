@@ -1,4 +1,4 @@
-"""Training-time disturbances of a skeleton, in pixels, before it is normalised."""
+"""Training-time disturbances of a skeleton, in pixels, before it is normalized."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class JointCNN(BaseModule):
     """Convolutions over time alone, which don't know that joints form a skeleton: what ST-GCN is compared with.
 
     All joints' channels are put side by side and pass through one-dimensional convolutions, each with batch
-    normalisation, ReLU and a stride of two; the input is batch-normalised first, as in ST-GCN.
+    normalization, ReLU and a stride of two; the input is batch-normalized first, as in ST-GCN.
     Source: the fully convolutional network of Wang et al. (https://arxiv.org/abs/1611.06455).
 
     Args:

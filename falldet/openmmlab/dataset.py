@@ -1,4 +1,4 @@
-"""The fall dataset: labelled skeleton clips from one annotation file, whole or cut into windows of seconds."""
+"""The fall dataset: labeled skeleton clips from one annotation file, whole or cut into windows of seconds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from falldet.stages.windows import label_windows
 
 @DATASETS.register_module()
 class FallDataset(PoseDataset):
-    """Skeleton clips labelled 0 (no fall) or 1 (fall).
+    """Skeleton clips labeled 0 (no fall) or 1 (fall).
 
     Args:
         ann_file: the pickle that tools/extract_kpts.py writes, or several; read without running code from them.
         pipeline: transforms, in order.
         split: name of one of the file's splits, or None for every clip.
-        window: None makes every clip one sample. A dict makes every clip its labelled windows: the keyword arguments
+        window: None makes every clip one sample. A dict makes every clip its labeled windows: the keyword arguments
             of `falldet.stages.windows.label_windows`, such as `dict(length_s=2.0, stride_s=0.5)`, in seconds.
         kwargs: passed on to MMAction2's dataset.
 

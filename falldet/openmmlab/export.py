@@ -1,4 +1,4 @@
-"""The trained recogniser as one ONNX file that says itself how its input is prepared."""
+"""The trained recognizer as one ONNX file that says itself how its input is prepared."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch import Tensor, nn
 from falldet.io.files import finished_file
 from falldet.openmmlab.config import config_beside, load_config
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
-from falldet.openmmlab.recognizer import build_recogniser, preparation
+from falldet.openmmlab.recognizer import build_recognizer, preparation
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
 
-__all__ = ["config_beside", "export_recogniser"]
+__all__ = ["config_beside", "export_recognizer"]
 
 TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""
 
 
-def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
-    """Write the recogniser as `onnx_path` and its bare weights beside it as .pth; return the ONNX file.
+def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
+    """Write the recognizer as `onnx_path` and its bare weights beside it as .pth; return the ONNX file.
 
-    Several checkpoints of one config, such as those of several seeds, become one recogniser that gives the mean of
+    Several checkpoints of one config, such as those of several seeds, become one recognizer that gives the mean of
     their probabilities; the weights beside it are the first one's.
 
-    The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalised x, y and the joint's score, to `fall` (N,), the
-    probability of a fall. Its metadata has `falldet.normalise` ("image" or "person"), `falldet.frames` (T),
+    The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalized x, y and the joint's score, to `fall` (N,), the
+    probability of a fall. Its metadata has `falldet.normalize` ("image" or "person"), `falldet.frames` (T),
     `falldet.window_s` (seconds, or empty where whole clips were trained on), `falldet.config` and `falldet.version`.
 
     The file gets its name only after OpenVINO, which will run it, has given the network's own answers.
@@ -48,7 +48,7 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     config = load_config(config_path)
     metadata = {**preparation(config), "config": Path(config_path).name}
     checkpoints = (Path(checkpoint_path), *more)
-    network = _FallProbability([build_recogniser(config, checkpoint) for checkpoint in checkpoints]).eval()
+    network = _FallProbability([build_recognizer(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
     example = _example(int(metadata["frames"]))
     content = as_onnx(network, example, ["keypoints", "fall"], True, metadata)
@@ -57,26 +57,26 @@ def export_recogniser(config_path: str | Path, checkpoint_path: str | Path, onnx
     weights = target.with_suffix(".pth")
     if weights.resolve() not in (checkpoint.resolve() for checkpoint in checkpoints):
         buffer = io.BytesIO()
-        torch.save(network.recognisers[0].state_dict(), buffer)
+        torch.save(network.recognizers[0].state_dict(), buffer)
         _write(weights, buffer.getvalue())
     return target
 
 
 class _FallProbability(nn.Module):
-    """Recognisers with the softmax inside, the fall's column alone, and the mean over the recognisers."""
+    """Recognizers with the softmax inside, the fall's column alone, and the mean over the recognizers."""
 
-    def __init__(self, recognisers: Sequence[nn.Module]) -> None:
+    def __init__(self, recognizers: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.recognisers = nn.ModuleList(recognisers)
+        self.recognizers = nn.ModuleList(recognizers)
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3)."""
-        scores = [each.cls_head(each.backbone(keypoints)) for each in self.recognisers]  # (N, 2) each
+        scores = [each.cls_head(each.backbone(keypoints)) for each in self.recognizers]  # (N, 2) each
         return torch.stack([score.softmax(dim=1)[:, 1] for score in scores]).mean(dim=0)
 
 
 def _example(frames: int) -> Tensor:
-    """Return three people (3, 1, frames, V, 3) in normalised coordinates, some joints missing."""
+    """Return three people (3, 1, frames, V, 3) in normalized coordinates, some joints missing."""
     generator = np.random.default_rng(0)
     keypoints = generator.uniform(-1, 1, (3, 1, frames, JOINT_COUNT, 3))
     keypoints[..., 2] = np.abs(keypoints[..., 2])

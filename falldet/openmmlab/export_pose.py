@@ -1,6 +1,6 @@
 """The reference chain's networks as ONNX files that hold all between the picture and the decoding.
 
-Colour order, mean and deviation, the class of people and the mirrored second look are part of the graph, so that the
+Color order, mean and deviation, the class of people and the mirrored second look are part of the graph, so that the
 live side hands it plain pictures, and what it must know to decode stands in the file's metadata.
 """
 
@@ -119,12 +119,12 @@ class _People(nn.Module):
         classes, offsets, objectness = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(-1, level.shape[1]) for level in kind]) for kind in levels
         )
-        centre = offsets[:, :2] * self.priors[:, 2:] + self.priors[:, :2]
+        center = offsets[:, :2] * self.priors[:, 2:] + self.priors[:, :2]
         half = offsets[:, 2:].exp() * self.priors[:, 2:] / 2
         chances = classes.sigmoid()
         person = chances[:, self.person_class]
         scores = person * objectness[:, 0].sigmoid() * (person >= chances.max(dim=1).values)
-        return torch.cat([centre - half, centre + half], dim=1), scores
+        return torch.cat([center - half, center + half], dim=1), scores
 
 
 class _Joints(nn.Module):

@@ -1,4 +1,4 @@
-"""The recogniser as a torch network: built from a config, filled from a checkpoint, run by MMAction2 itself."""
+"""The recognizer as a torch network: built from a config, filled from a checkpoint, run by MMAction2 itself."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
 from falldet.openmmlab.config import SPLITS, config_beside, innermost_dataset, load_config
 from falldet.openmmlab.training import quiet_libraries
-from falldet.stages.recognizer import Normalisation
+from falldet.stages.recognizer import Normalization
 from falldet.stages.windows import resample
 from falldet.types import Window, WindowScore
 
-__all__ = ["TorchRecogniser", "build_recogniser", "config_beside", "preparation", "steps"]
+__all__ = ["TorchRecognizer", "build_recognizer", "config_beside", "preparation", "steps"]
 
 
-def build_recogniser(config: Config, checkpoint: str | Path) -> torch.nn.Module:
-    """Return the config's recogniser with the checkpoint's weights, on the CPU and in evaluation mode.
+def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
+    """Return the config's recognizer with the checkpoint's weights, on the CPU and in evaluation mode.
 
     Args:
         config: a run's config.
@@ -55,8 +55,8 @@ def steps(config: Config, split: str, kind: str) -> Iterator[dict[str, Any]]:
     return (step for step in innermost_dataset(config, split)["pipeline"] if step["type"] == kind)
 
 
-class TorchRecogniser:
-    """Scores windows one by one with MMAction2's own inference; the reference for `falldet.stages.recognizer.Recogniser`.
+class TorchRecognizer:
+    """Scores windows one by one with MMAction2's own inference; the reference for `falldet.stages.recognizer.Recognizer`.
 
     Args:
         config_path: the run's config.
@@ -69,10 +69,10 @@ class TorchRecogniser:
     def __init__(self, config_path: str | Path, checkpoint: str | Path) -> None:
         quiet_libraries()
         config = load_config(config_path)
-        self.network = build_recogniser(config, checkpoint)
+        self.network = build_recognizer(config, checkpoint)
         self.network.cfg = config
         prepared = preparation(config)
-        self.normalisation = cast(Normalisation, prepared["normalise"])
+        self.normalization = cast(Normalization, prepared["normalize"])
         self.frames = int(prepared["frames"])
         self.window_s = float(prepared["window_s"]) if prepared["window_s"] else None
         with DefaultScope.overwrite_default_scope("mmaction"):
@@ -100,17 +100,17 @@ class TorchRecogniser:
 
 
 def preparation(config: Config) -> dict[str, str]:
-    """Return normalisation, frames and window length, after a look whether all splits agree on them."""
+    """Return normalization, frames and window length, after a look whether all splits agree on them."""
     found = set()
     for split in SPLITS:
         window = innermost_dataset(config, split).get("window")
-        mode = [step.get("mode", "image") for step in steps(config, split, "NormaliseSkeleton")]
+        mode = [step.get("mode", "image") for step in steps(config, split, "NormalizeSkeleton")]
         found.add((tuple(mode), "" if window is None else f"{float(window['length_s']):g}"))
     frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleUniformMidpoints")}
     if len(found) != 1 or len(frames) != 1 or len(next(iter(found))[0]) != 1:
         raise FalldetError(
             f"the splits of {config.filename} prepare their input differently ({sorted(found)}); give all of them one "
-            "NormaliseSkeleton mode and one window"
+            "NormalizeSkeleton mode and one window"
         )
     (mode,), window_s = found.pop()
-    return {"normalise": mode, "frames": str(frames.pop()), "window_s": window_s}
+    return {"normalize": mode, "frames": str(frames.pop()), "window_s": window_s}

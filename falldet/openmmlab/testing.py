@@ -1,4 +1,4 @@
-"""A trained recogniser measured on one split."""
+"""A trained recognizer measured on one split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from falldet.errors import FalldetError
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.hooks import versions
 from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
-from falldet.openmmlab.recognizer import build_recogniser
+from falldet.openmmlab.recognizer import build_recognizer
 from falldet.openmmlab.training import quiet_libraries
 from falldet.visualization.plots import confusion_matrix_plot, precision_recall_plot
 
@@ -93,7 +93,7 @@ def table(report: Report) -> str:
 
 def _score(config: Config, checkpoint: str | Path) -> FallMetric:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_recogniser(config, checkpoint).to(device)
+    model = build_recognizer(config, checkpoint).to(device)
     metric = FallMetric(**{key: value for key, value in config.test_evaluator.items() if key != "type"})
     with DefaultScope.overwrite_default_scope("mmaction"), torch.no_grad():
         loader = Runner.build_dataloader(config.test_dataloader)

@@ -1,4 +1,4 @@
-"""Pipeline steps of our own: deterministic frame sampling and the recogniser's normalisation.
+"""Pipeline steps of our own: deterministic frame sampling and the recognizer's normalization.
 
 The arithmetic lives in `falldet.stages.recognizer`, which the live side calls too, so training and runtime can't drift apart.
 """
@@ -12,16 +12,16 @@ from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
 from falldet.errors import FalldetError
-from falldet.stages.recognizer import Normalisation, normalise, uniform_indices
+from falldet.stages.recognizer import Normalization, normalize, uniform_indices
 
-MODES = get_args(Normalisation)
+MODES = get_args(Normalization)
 
 
 @TRANSFORMS.register_module()
 class SampleUniformMidpoints(BaseTransform):
     """Take the middle frame of each of `clip_len` equal parts of the clip; no randomness.
 
-    A clip shorter than `clip_len` repeats neighbouring frames, it never starts over.
+    A clip shorter than `clip_len` repeats neighboring frames, it never starts over.
 
     Required keys: total_frames.
     Added keys: frame_inds (clip_len,) int32, clip_len, frame_interval, num_clips.
@@ -43,8 +43,8 @@ class SampleUniformMidpoints(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class NormaliseSkeleton(BaseTransform):
-    """Turn pixels into the recogniser's coordinates; missing joints become exactly (0, 0).
+class NormalizeSkeleton(BaseTransform):
+    """Turn pixels into the recognizer's coordinates; missing joints become exactly (0, 0).
 
     Comes after every step that works in pixels (flip, crop) and takes the image size those steps left.
 
@@ -52,19 +52,19 @@ class NormaliseSkeleton(BaseTransform):
     Modified keys: keypoint.
 
     Args:
-        mode: "image" maps the image to [-1, 1] in both directions, as MMAction2's PreNormalize2D; "person" centres and
+        mode: "image" maps the image to [-1, 1] in both directions, as MMAction2's PreNormalize2D; "person" centers and
             scales on the person.
     """
 
-    def __init__(self, mode: Normalisation = "image") -> None:
+    def __init__(self, mode: Normalization = "image") -> None:
         """Check the mode."""
         if mode not in MODES:
-            raise FalldetError(f"NormaliseSkeleton.mode = {mode!r} is unknown; use one of {', '.join(MODES)}")
+            raise FalldetError(f"NormalizeSkeleton.mode = {mode!r} is unknown; use one of {', '.join(MODES)}")
         self.mode = mode
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replace the keypoints by normalised ones."""
-        results["keypoint"] = normalise(
+        """Replace the keypoints by normalized ones."""
+        results["keypoint"] = normalize(
             results["keypoint"], results["keypoint_score"], tuple(results["img_shape"]), self.mode
         )
         return results

@@ -25,7 +25,7 @@ from falldet.stages.events import EventDecoder, EventSettings
 from falldet.stages.frame_sampling import Pace, PaceSettings
 from falldet.stages.fusion import Fuser, FusionSettings
 from falldet.stages.posture import read_postures
-from falldet.stages.recognizer import RecogniserSettings, WindowRecogniser, make_recogniser
+from falldet.stages.recognizer import RecognizerSettings, WindowRecognizer, make_recognizer
 from falldet.stages.tracking import PoseTracker, TrackerSettings
 from falldet.stages.windows import Windower, WindowSettings
 from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
@@ -48,7 +48,7 @@ class Settings:
     topdown: TopDownSettings = field(default_factory=TopDownSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
-    recogniser: RecogniserSettings = field(default_factory=RecogniserSettings)
+    recognizer: RecognizerSettings = field(default_factory=RecognizerSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     events: EventSettings = field(default_factory=EventSettings)
     pace: PaceSettings = field(default_factory=PaceSettings)
@@ -97,7 +97,7 @@ class Pipeline:
 
     Args:
         settings: numbers of all stages.
-        recognise: windows in, scores out; the exported recogniser if not given.
+        recognize: windows in, scores out; the exported recognizer if not given.
         pose_source: image in, people out; the one that the settings name if not given.
         device: OpenVINO device of the models made here.
     """
@@ -105,12 +105,12 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
-        recognise: Callable[[list[Window]], list[WindowScore]] | None = None,
+        recognize: Callable[[list[Window]], list[WindowScore]] | None = None,
         pose_source: PoseSource | None = None,
         device: str = "CPU",
     ) -> None:
         self.device = device
-        self.recognise = recognise or _recogniser(settings, device)  # first: it is never a download
+        self.recognize = recognize or _recognizer(settings, device)  # first: it is never a download
         self.pose_source = pose_source or make_pose_source(settings.pose, settings.movenet, settings.topdown, device)
         self.tracker = PoseTracker(settings.tracker)
         self.windower = Windower(settings.windows)
@@ -197,7 +197,7 @@ class Pipeline:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
         self._people = people = self.tracker.update(people, time_s)
         windows = self.windower.push(time_s, people, image_hw)
-        scores = self.recognise(windows) if windows else []
+        scores = self.recognize(windows) if windows else []
         self.pace.note(time_s, self.tracker.speed(time_s), scores)
         return people, scores
 
@@ -222,7 +222,7 @@ class Pipeline:
         self.tracker.reset()
         self.pace.reset()
         self._people = People.none()
-        return self.recognise(windows) if windows else []
+        return self.recognize(windows) if windows else []
 
     def conclude(self, time_s: float, window_scores: list[WindowScore]) -> Seen:
         """Second half of the end: settle all scores and decide all events."""
@@ -233,12 +233,12 @@ class Pipeline:
         return Seen(None, People.none(), scores, record, events, current)
 
 
-def _recogniser(settings: Settings, device: str) -> WindowRecogniser:
-    recogniser = make_recogniser(settings.recogniser, device)
-    if recogniser.window_s not in (None, settings.windows.length_s):
+def _recognizer(settings: Settings, device: str) -> WindowRecognizer:
+    recognizer = make_recognizer(settings.recognizer, device)
+    if recognizer.window_s not in (None, settings.windows.length_s):
         logger.warning(
-            "the recogniser was trained on windows of %g s, windows.length_s is %g; set it to the same",
-            recogniser.window_s,
+            "the recognizer was trained on windows of %g s, windows.length_s is %g; set it to the same",
+            recognizer.window_s,
             settings.windows.length_s,
         )
-    return recogniser
+    return recognizer

@@ -51,8 +51,8 @@ class CropPoseEstimator:
         """Return keypoints (N, K, 2) in pixels and scores (N, K) of the people in boxes (N, 4) of `image`."""
         if not len(boxes):
             return np.zeros((0, JOINT_COUNT, 2), np.float32), np.zeros((0, JOINT_COUNT), np.float32)
-        centres, sizes = crop_places(boxes, self._input_wh)
-        self._request.infer([crops(image, centres, sizes, self._input_wh)], share_inputs=True)
+        centers, sizes = crop_places(boxes, self._input_wh)
+        self._request.infer([crops(image, centers, sizes, self._input_wh)], share_inputs=True)
         outputs = [tensor.data for tensor in self._request.output_tensors]
         if self._split_ratio is None:
             keypoints, scores = decode_heatmaps(outputs[0])
@@ -60,28 +60,28 @@ class CropPoseEstimator:
         else:
             keypoints, scores = decode_simcc(outputs[0], outputs[1])
             keypoints /= self._split_ratio
-        in_picture = keypoints / self._input_wh * sizes[:, None] + (centres - sizes / 2)[:, None]
+        in_picture = keypoints / self._input_wh * sizes[:, None] + (centers - sizes / 2)[:, None]
         return in_picture.astype(np.float32), scores
 
 
 def crop_places(boxes: np.ndarray, input_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return centres (N, 2) and sizes (N, 2), width and height, of the crops of boxes (N, 4), in pixels.
+    """Return centers (N, 2) and sizes (N, 2), width and height, of the crops of boxes (N, 4), in pixels.
 
     A crop is the box grown by `BOX_SCALE`, and then in one direction to the shape of the network's input.
     """
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     sizes = (boxes[:, 2:] - boxes[:, :2]) * BOX_SCALE
     shape = input_wh[0] / input_wh[1]
     wide = sizes[:, 0] > sizes[:, 1] * shape
     width = np.where(wide, sizes[:, 0], sizes[:, 1] * shape)
     height = np.where(wide, sizes[:, 0] / shape, sizes[:, 1])
-    return centres, np.maximum(np.stack([width, height], axis=1), 1)
+    return centers, np.maximum(np.stack([width, height], axis=1), 1)
 
 
-def crops(image: np.ndarray, centres: np.ndarray, sizes: np.ndarray, input_wh: tuple[int, int]) -> np.ndarray:
-    """Return the parts (N, H, W, 3) uint8 of an image around centres (N, 2) with sizes (N, 2); outside it is black."""
-    parts = np.empty((len(centres), input_wh[1], input_wh[0], 3), np.uint8)
-    for part, (x, y), (width, _) in zip(parts, centres.tolist(), sizes.tolist(), strict=True):
+def crops(image: np.ndarray, centers: np.ndarray, sizes: np.ndarray, input_wh: tuple[int, int]) -> np.ndarray:
+    """Return the parts (N, H, W, 3) uint8 of an image around centers (N, 2) with sizes (N, 2); outside it is black."""
+    parts = np.empty((len(centers), input_wh[1], input_wh[0], 3), np.uint8)
+    for part, (x, y), (width, _) in zip(parts, centers.tolist(), sizes.tolist(), strict=True):
         scale = input_wh[0] / width
         into = np.array([[scale, 0, input_wh[0] / 2 - scale * x], [0, scale, input_wh[1] / 2 - scale * y]])
         cv2.warpAffine(image, into, input_wh, dst=part, flags=cv2.INTER_LINEAR)
@@ -91,7 +91,7 @@ def crops(image: np.ndarray, centres: np.ndarray, sizes: np.ndarray, input_wh: t
 def decode_heatmaps(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the places (N, K, 2), x and y in cells, and the heights (N, K) of the peaks of heatmaps (N, K, h, w).
 
-    A peak moves a quarter of a cell towards its higher neighbour; a map without anything above 0 has its peak at -1.
+    A peak moves a quarter of a cell towards its higher neighbor; a map without anything above 0 has its peak at -1.
     """
     people, joints, height, width = heatmaps.shape
     flat = heatmaps.reshape(people, joints, -1)

@@ -91,7 +91,7 @@ def int8_path(network: Network) -> Path:
 
 
 def int8_network(network: Network) -> Path:
-    """Return the network in int8 from the cache; raises FalldetError where nobody has quantised it yet."""
+    """Return the network in int8 from the cache; raises FalldetError where nobody has quantized it yet."""
     path = int8_path(network)
     if not path.is_file():
         raise FalldetError(

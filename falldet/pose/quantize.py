@@ -1,7 +1,7 @@
 """A detector or pose network in int8, its ranges taken from a video of the place where it will look.
 
 The weights stay as they were trained; each layer's range of values is measured on pictures with people in them (post-
-training quantisation by NNCF, https://github.com/openvinotoolkit/nncf). What comes after the last convolutions, the
+training quantization by NNCF, https://github.com/openvinotoolkit/nncf). What comes after the last convolutions, the
 decoding of boxes and the heatmaps themselves, stays float: a step of 1/256 of the picture is far too coarse there. So
 do convolutions of single channels: their ranges differ most from channel to channel, and they take little of the time.
 
@@ -43,7 +43,7 @@ FEW_PICTURES = 30
 _WITH_WEIGHTS = {"Convolution", "GroupConvolution", "MatMul"}
 
 
-def quantise_network(network: Network, videos: Sequence[str | Path]) -> Path:
+def quantize_network(network: Network, videos: Sequence[str | Path]) -> Path:
     """Write the network in int8 into the cache, beside its export, and return its path.
 
     Args:
@@ -56,10 +56,10 @@ def quantise_network(network: Network, videos: Sequence[str | Path]) -> Path:
     import_nncf()  # the user's mistakes first: the export takes longer
     for video in videos:
         _frame_count(video)
-    return quantise(exported_network(network), videos, int8_path(network))
+    return quantize(exported_network(network), videos, int8_path(network))
 
 
-def quantise(exported: Path, videos: Sequence[str | Path], target: Path) -> Path:
+def quantize(exported: Path, videos: Sequence[str | Path], target: Path) -> Path:
     """Write an exported network in int8 as `target`, an .xml file with its .bin beside it, and return `target`.
 
     Raises:
@@ -75,7 +75,7 @@ def quantise(exported: Path, videos: Sequence[str | Path], target: Path) -> Path
         logger.warning("people are seen only %d times; a longer video makes a more exact int8 network", len(inputs))
     logger.info("making %s int8 with %d pictures; this takes minutes", exported.name, len(inputs))
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
-        quantised = nncf.quantize(
+        quantized = nncf.quantize(
             model,
             nncf.Dataset(inputs),
             subset_size=len(inputs),
@@ -84,13 +84,13 @@ def quantise(exported: Path, videos: Sequence[str | Path], target: Path) -> Path
             # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, where 8 bits run over.
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
         )
-    _write(quantised, target)
+    _write(quantized, target)
     return target
 
 
 def import_nncf() -> ModuleType:
     """Return NNCF, quiet and keeping to itself; raises FalldetError where it is not installed."""
-    # Else it sends what is quantised, and how, to its maker's statistics, unless the user has refused beforehand.
+    # Else it sends what is quantized, and how, to its maker's statistics, unless the user has refused beforehand.
     # https://github.com/openvinotoolkit/telemetry  Delete when it asks first.
     os.environ.setdefault("NNCF_CI", "1")
     try:

@@ -171,8 +171,8 @@ def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, im
     The latter where few joints are sure, or the box would suddenly be less than half or more than twice as large.
     """
     around = keypoint_boxes(keypoints, scores, SURE_JOINT)
-    centres, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
-    grown = np.concatenate([centres - halves, centres + halves], axis=1)
+    centers, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
+    grown = np.concatenate([centers - halves, centers + halves], axis=1)
     grown = grown.clip(0, np.tile(np.array(image_hw[1::-1], np.float32), 2))
     enough = (scores > SURE_JOINT).sum(axis=1) >= FEWEST_JOINTS
     growth = (grown[:, 2:] - grown[:, :2]).max(axis=1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1)

@@ -26,7 +26,7 @@ from falldet.pipeline.detector import Pipeline, Settings
 from falldet.runtime.runner import Canvas, DemoOptions, watch
 from falldet.types import People, PoseSource
 
-STAGES = ("decode", "detect", "pose", "track", "recognise", "fuse", "draw", "encode")
+STAGES = ("decode", "detect", "pose", "track", "recognize", "fuse", "draw", "encode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _stage_by_stage(
     """Run the stages one after the other; return their times, the number of looks and the people found per look."""
     stopwatch = Stopwatch()
     poses = _TimedPoses(pipeline.pose_source, stopwatch)
-    chain = Pipeline(settings, stopwatch.timed("recognise", pipeline.recognise), poses)
+    chain = Pipeline(settings, stopwatch.timed("recognize", pipeline.recognize), poses)
     for stage, method in (("track", "score"), ("fuse", "decide")):
         vars(chain)[method] = stopwatch.timed(stage, getattr(chain, method))
     frames = 0

@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 
 
 def shared_pipelines(settings: Settings, count: int, first: Pipeline) -> list[Pipeline]:
-    """Return `count` pipelines with the recogniser of `first`, itself among them.
+    """Return `count` pipelines with the recognizer of `first`, itself among them.
 
     A pose source that can be asked by several at once (`submit`) is shared too; one that remembers the people of the
     last picture can't be, and each pipeline gets its own.
     """
     shared = first.pose_source if hasattr(first.pose_source, "submit") else None
-    others = [Pipeline(settings, first.recognise, shared, first.device) for _ in range(count - 1)]
+    others = [Pipeline(settings, first.recognize, shared, first.device) for _ in range(count - 1)]
     return [first, *others]
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 DEPTH = 4
-"""Items between two stages: enough that a slow one doesn't stop its neighbours, few enough for little memory."""
+"""Items between two stages: enough that a slow one doesn't stop its neighbors, few enough for little memory."""
 
 
 class Channel(Generic[Item]):

@@ -35,7 +35,7 @@ class DemoOptions:
     Attributes:
         out_dir: folder for the results.
         video: whether to write the annotated video.
-        skeleton_only: draw on black, so that nobody can be recognised.
+        skeleton_only: draw on black, so that nobody can be recognized.
     """
 
     out_dir: Path
@@ -192,7 +192,7 @@ class Canvas:
 
     Args:
         events: of the event rule; the alert score is marked on the score bars, zones to ignore are outlined.
-        skeleton_only: draw on black, so that nobody can be recognised.
+        skeleton_only: draw on black, so that nobody can be recognized.
     """
 
     def __init__(self, events: EventSettings, skeleton_only: bool = False) -> None:

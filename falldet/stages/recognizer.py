@@ -21,19 +21,19 @@ from falldet.types import Window, WindowScore
 
 logger = logging.getLogger(__name__)
 
-Normalisation = Literal["image", "person"]
+Normalization = Literal["image", "person"]
 
 
 def uniform_indices(total: int, count: int) -> np.ndarray:
     """Return `count` indices (count,) int64 into `total` frames: the middles of equal parts.
 
-    Deterministic, and without wrap-around: fewer frames than parts repeat their neighbours in order.
+    Deterministic, and without wrap-around: fewer frames than parts repeat their neighbors in order.
     """
     return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
 
 
-def normalise(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int], mode: Normalisation) -> np.ndarray:
-    """Return keypoints (..., T, V, 2) in the coordinates the recogniser is trained on; missing joints stay (0, 0).
+def normalize(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int], mode: Normalization) -> np.ndarray:
+    """Return keypoints (..., T, V, 2) in the coordinates the recognizer is trained on; missing joints stay (0, 0).
 
     Args:
         keypoints: (..., T, V, 2) pixels.
@@ -48,22 +48,22 @@ def normalise(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, in
         half_wh = np.array([image_hw[1], image_hw[0]], np.float32) / 2
         moved = (keypoints - half_wh) / half_wh
     elif mode == "person":
-        centre, size = _centre_and_size(keypoints, seen)
-        moved = (keypoints - centre) / size
+        center, size = _center_and_size(keypoints, seen)
+        moved = (keypoints - center) / size
     else:
         raise ValueError(f"mode = {mode!r} must be 'image' or 'person'")
     return np.where(seen, moved, 0).astype(np.float32)
 
 
-def _centre_and_size(keypoints: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the median box centre (..., 1, 1, 2) and median longer box side (..., 1, 1, 1) over the frames."""
+def _center_and_size(keypoints: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median box center (..., 1, 1, 2) and median longer box side (..., 1, 1, 1) over the frames."""
     low = np.where(seen, keypoints, np.inf).min(axis=-2)  # (..., T, 2)
     high = np.where(seen, keypoints, -np.inf).max(axis=-2)
     found = seen.any(axis=(-1, -2))[..., None]  # (..., T, 1)
     low, high = np.where(found, low, 0), np.where(found, high, 0)
-    centre = _median((low + high) / 2, found)
+    center = _median((low + high) / 2, found)
     longer = _median((high - low).max(axis=-1, keepdims=True), found)
-    return centre[..., None, :], np.maximum(longer, 1)[..., None, :]
+    return center[..., None, :], np.maximum(longer, 1)[..., None, :]
 
 
 def _median(values: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -77,18 +77,18 @@ def _median(values: np.ndarray, found: np.ndarray) -> np.ndarray:
     return np.where(count > 0, (middle[0] + middle[1]) / 2, 0)
 
 
-def prepare(windows: Sequence[Window], mode: Normalisation, frames: int = WINDOW_FRAMES) -> np.ndarray:
-    """Return the recogniser's input (N, 1, frames, V, 3) for N windows: normalised x and y, and the joint's score."""
+def prepare(windows: Sequence[Window], mode: Normalization, frames: int = WINDOW_FRAMES) -> np.ndarray:
+    """Return the recognizer's input (N, 1, frames, V, 3) for N windows: normalized x and y, and the joint's score."""
     batch = []
     for window in windows:
         keypoints, scores = resample(window, frames)
-        batch.append(np.concatenate([normalise(keypoints, scores, window.image_hw, mode), scores[..., None]], axis=-1))
+        batch.append(np.concatenate([normalize(keypoints, scores, window.image_hw, mode), scores[..., None]], axis=-1))
     return np.stack(batch)[:, None].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class RecogniserSettings:
-    """Which recogniser runs, and how.
+class RecognizerSettings:
+    """Which recognizer runs, and how.
 
     Attributes:
         engine: "openvino" runs the exported network, all windows of a moment in one batch; "torch" MMAction2's own
@@ -105,16 +105,16 @@ class RecogniserSettings:
     threads: int = 0
 
 
-class WindowRecogniser(Protocol):
+class WindowRecognizer(Protocol):
     """Tells falls from other motion: windows in, one score per window out, in order.
 
     Attributes:
-        normalisation: the coordinates it is trained on.
+        normalization: the coordinates it is trained on.
         frames: to how many frames a window is resampled.
         window_s: length in seconds of the windows it was trained on; None where it was trained on whole clips.
     """
 
-    normalisation: Normalisation
+    normalization: Normalization
     frames: int
     window_s: float | None
 
@@ -123,21 +123,21 @@ class WindowRecogniser(Protocol):
         ...
 
 
-class Recogniser:
+class Recognizer:
     """Scores the windows of all people of a moment in one batch, with the exported model in OpenVINO.
 
     How its input is prepared stands in the model's own metadata, so a model and its preparation can't be mixed up.
 
     Args:
-        settings: see `RecogniserSettings`.
+        settings: see `RecognizerSettings`.
         device: OpenVINO device name.
 
     Raises:
         FalldetError: the checkpoint can't be found, wasn't written by tools/export.py, or can't run on the device.
     """
 
-    def __init__(self, settings: RecogniserSettings | None = None, device: str = "CPU") -> None:
-        self.settings = settings or RecogniserSettings()
+    def __init__(self, settings: RecognizerSettings | None = None, device: str = "CPU") -> None:
+        self.settings = settings or RecognizerSettings()
         self._lock = threading.Lock()  # several cameras share it
         path = _as_onnx(find_checkpoint(self.settings.checkpoint))
         core = openvino_core()
@@ -145,7 +145,7 @@ class Recogniser:
             model = core.read_model(path)
         except RuntimeError:
             raise FalldetError(f"{path} can't be read as an ONNX model; write it again with tools/export.py") from None
-        self.normalisation, self.frames, self.window_s = _metadata(model, path)
+        self.normalization, self.frames, self.window_s = _metadata(model, path)
         config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if self.settings.threads:
             config["INFERENCE_NUM_THREADS"] = self.settings.threads
@@ -160,7 +160,7 @@ class Recogniser:
         """Return one score per window, in order."""
         if not windows:
             return []
-        falls = self.probabilities(prepare(windows, self.normalisation, self.frames))
+        falls = self.probabilities(prepare(windows, self.normalization, self.frames))
         return [
             WindowScore(window.track_id, window.start_s, window.stop_s, float(fall))
             for window, fall in zip(windows, falls, strict=True)
@@ -173,18 +173,18 @@ class Recogniser:
             return self._request.get_output_tensor().data.copy()
 
 
-def make_recogniser(settings: RecogniserSettings, device: str = "CPU") -> WindowRecogniser:
-    """Return the recogniser that the settings name; raises FalldetError where it can't be had."""
+def make_recognizer(settings: RecognizerSettings, device: str = "CPU") -> WindowRecognizer:
+    """Return the recognizer that the settings name; raises FalldetError where it can't be had."""
     if settings.engine == "openvino":
-        return Recogniser(settings, device)
+        return Recognizer(settings, device)
     try:
-        from falldet.openmmlab.recognizer import TorchRecogniser, config_beside
+        from falldet.openmmlab.recognizer import TorchRecognizer, config_beside
     except FalldetError:
-        raise FalldetError("recogniser.engine = 'torch' needs OpenMMLab; run `make install`") from None
+        raise FalldetError("recognizer.engine = 'torch' needs OpenMMLab; run `make install`") from None
     checkpoint = find_checkpoint(settings.checkpoint)
     if checkpoint.suffix != ".pth":
-        raise FalldetError(f"recogniser.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
-    return TorchRecogniser(settings.config or config_beside(checkpoint), checkpoint)
+        raise FalldetError(f"recognizer.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
+    return TorchRecognizer(settings.config or config_beside(checkpoint), checkpoint)
 
 
 def _as_onnx(path: Path) -> Path:
@@ -194,25 +194,25 @@ def _as_onnx(path: Path) -> Path:
     exported = cache_folder() / "exports" / f"{path.stem}-{file_digest(path)[:16]}.onnx"
     if not exported.is_file():
         try:
-            from falldet.openmmlab.export import config_beside, export_recogniser
+            from falldet.openmmlab.export import config_beside, export_recognizer
         except FalldetError:
             raise FalldetError(
                 f"{path} must be exported first, which needs OpenMMLab; run `make install`, or give an .onnx file"
             ) from None
         logger.info("exporting %s", path)
         exported.parent.mkdir(parents=True, exist_ok=True)
-        export_recogniser(config_beside(path), path, exported)
+        export_recognizer(config_beside(path), path, exported)
     return exported
 
 
-def _metadata(model: openvino.Model, path: Path) -> tuple[Normalisation, int, float | None]:
-    """Return normalisation, frames and window length in seconds, as tools/export.py wrote them into the file."""
+def _metadata(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
+    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
 
     def written(key: str) -> str:
         place = ["framework", f"falldet.{key}"]
         return str(model.get_rt_info(place).astype(str)) if model.has_rt_info(place) else ""
 
-    normalisation, frames, length_s = written("normalise"), written("frames"), written("window_s")
-    if normalisation not in get_args(Normalisation) or not frames:
+    normalization, frames, length_s = written("normalize"), written("frames"), written("window_s")
+    if normalization not in get_args(Normalization) or not frames:
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
-    return cast(Normalisation, normalisation), int(frames), float(length_s) if length_s else None
+    return cast(Normalization, normalization), int(frames), float(length_s) if length_s else None

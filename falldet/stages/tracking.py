@@ -178,8 +178,8 @@ class PoseTracker:
         tracks = self._tracks
         gap_s = time_s - tracks.seen_s
         sides = np.maximum((tracks.boxes[:, 2:] - tracks.boxes[:, :2]).max(axis=1), 1)
-        centres = (tracks.boxes[:, :2] + tracks.boxes[:, 2:]) / 2
-        away = np.linalg.norm(centres - centres[place], axis=1) / sides
+        centers = (tracks.boxes[:, :2] + tracks.boxes[:, 2:]) / 2
+        away = np.linalg.norm(centers - centers[place], axis=1) / sides
         alike = np.abs(np.log(sides / sides[place])) <= np.log(self.settings.recall_size)
         lost = (tracks.ids != NO_TRACK) & (gap_s > 0) & alike
         away = np.where(lost & (away <= self.settings.recall_reach + self.settings.recall_speed * gap_s), away, np.inf)

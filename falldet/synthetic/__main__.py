@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 from falldet.synthetic import SCENES
 
 _LOG = logging.getLogger(__name__)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from falldet.synthetic.body import POINT_INDEX
-from falldet.synthetic.room import Colour
+from falldet.synthetic.room import Color
 
 _EYE_WHITE, _EYE, _MOUTH = (214, 220, 224), (38, 32, 30), (96, 94, 160)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What somebody wears; colours are blue, green, red.
+    """What somebody wears; colors are blue, green, red.
 
     Attributes:
         skin: face, arms and hands.
@@ -29,11 +29,11 @@ class Look:
         build: how stout, 1 for an ordinary build.
     """
 
-    skin: Colour = (138, 170, 216)
-    hair: Colour = (28, 38, 54)
-    shirt: Colour = (168, 84, 42)
-    trousers: Colour = (66, 52, 46)
-    shoes: Colour = (44, 44, 48)
+    skin: Color = (138, 170, 216)
+    hair: Color = (28, 38, 54)
+    shirt: Color = (168, 84, 42)
+    trousers: Color = (66, 52, 46)
+    shoes: Color = (44, 44, 48)
     build: float = 1.0
 
 
@@ -42,20 +42,20 @@ class Part:
     """A tapered capsule.
 
     Attributes:
-        start: (3,) centre of its first end, metres, world frame.
-        stop: (3,) centre of its second end.
+        start: (3,) center of its first end, metres, world frame.
+        stop: (3,) center of its second end.
         radii: the radius at either end, metres.
-        colour: its colour.
+        color: its color.
         lateral: the direction (3,) in which it has those radii, of no matter where it is round.
         flatness: the share of the radii it has across `lateral`.
-        roundness: how far its ends reach beyond their centres, 1 for half a sphere.
+        roundness: how far its ends reach beyond their centers, 1 for half a sphere.
         is_head: whether it carries a face.
     """
 
     start: np.ndarray
     stop: np.ndarray
     radii: tuple[float, float]
-    colour: Colour
+    color: Color
     lateral: np.ndarray | tuple[float, float, float] = (1.0, 0.0, 0.0)
     flatness: float = 1.0
     roundness: float = 1.0
@@ -85,8 +85,8 @@ def head_axes(points: np.ndarray) -> np.ndarray:
     return np.stack([forward, left, np.cross(forward, left)])
 
 
-def face_colours(directions: np.ndarray, look: Look) -> np.ndarray:
-    """Return the colours (h, w, 3) of a head, float32.
+def face_colors(directions: np.ndarray, look: Look) -> np.ndarray:
+    """Return the colors (h, w, 3) of a head, float32.
 
     Args:
         directions: (h, w, 3) from the middle of the head to the spots, in head radii: forward, left, up.
@@ -95,12 +95,12 @@ def face_colours(directions: np.ndarray, look: Look) -> np.ndarray:
     forward, left, up = np.moveaxis(directions, -1, 0)
     aside, in_front = np.abs(left), forward > 0.2
     skin = ((forward > 0.05) & (up < 0.62)) | (up < -0.70)
-    colours = np.where(skin[..., None], look.skin, look.hair).astype(np.float32)
-    colours[in_front & (np.abs(aside - 0.37) < 0.17) & (np.abs(up - 0.38) < 0.04)] = look.hair
-    colours[in_front & (((aside - 0.37) / 0.15) ** 2 + ((up - 0.16) / 0.075) ** 2 < 1)] = _EYE_WHITE
-    colours[in_front & (((aside - 0.36) / 0.08) ** 2 + ((up - 0.16) / 0.08) ** 2 < 1)] = _EYE
-    colours[in_front & (aside < 0.26) & (np.abs(up + 0.58) < 0.06)] = _MOUTH
-    return colours
+    colors = np.where(skin[..., None], look.skin, look.hair).astype(np.float32)
+    colors[in_front & (np.abs(aside - 0.37) < 0.17) & (np.abs(up - 0.38) < 0.04)] = look.hair
+    colors[in_front & (((aside - 0.37) / 0.15) ** 2 + ((up - 0.16) / 0.075) ** 2 < 1)] = _EYE_WHITE
+    colors[in_front & (((aside - 0.36) / 0.08) ** 2 + ((up - 0.16) / 0.08) ** 2 < 1)] = _EYE
+    colors[in_front & (aside < 0.26) & (np.abs(up + 0.58) < 0.06)] = _MOUTH
+    return colors
 
 
 def _torso(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]:

@@ -49,8 +49,8 @@ class Camera:
         seen = (points - np.asarray(self.position)) @ self.axes().T
         depth = seen[..., 2]
         scale = self.focal_px / np.maximum(depth, NEAR_M)
-        centre = np.array([self.width / 2, self.height / 2])
-        return centre + seen[..., :2] * scale[..., None], depth
+        center = np.array([self.width / 2, self.height / 2])
+        return center + seen[..., :2] * scale[..., None], depth
 
     def rays(self, finer: int = 1) -> np.ndarray:
         """Return the directions (H * finer, W * finer, 3) of the lines of sight, each with depth 1, world frame."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from falldet.synthetic.appearance import Look, Part, clothe, face_colours, head_axes
+from falldet.synthetic.appearance import Look, Part, clothe, face_colors, head_axes
 from falldet.synthetic.camera import NEAR_M, Camera
 
 _LAMP = np.array([-0.42, -0.55, 0.72])  # the direction of the light, world frame
@@ -105,13 +105,13 @@ class Painter:
         cover *= distance < behind
         light = off_x * self._lamp[0] + off_y * self._lamp[1] - towards * self._lamp[2]
         light = _AMBIENT + _LAMP_SHARE * np.maximum(light, -0.6)
-        colour = np.array(part.colour, dtype=np.float32)
+        color = np.array(part.color, dtype=np.float32)
         if part.is_head:
             directions = np.stack([off_x, off_y, -towards], axis=-1) @ head.T
             directions[..., 2] += 0.21 - along * 0.80  # the head is longer than wide
-            colour = face_colours(directions, look)
+            color = face_colors(directions, look)
         seen = image[rows, columns]
-        painted = np.minimum(colour * light[..., None], 254)
+        painted = np.minimum(color * light[..., None], 254)
         seen[:] = seen + cover[..., None] * (painted - seen) + np.float32(0.5)
         np.copyto(behind, distance, where=cover > 0.5)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from falldet.synthetic.camera import Camera
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 """Blue, green, red, each in [0, 255]."""
 
 _FINER = 2  # rays per pixel and direction, against jagged edges
@@ -21,7 +21,7 @@ class Box:
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    colour: Colour
+    color: Color
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Panel:
 
     low: tuple[float, float]
     high: tuple[float, float]
-    colour: Colour
+    color: Color
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class Room:
     Attributes:
         back_m: world y of the back wall, metres.
         side_m: world x of the right wall; the left one stands at -side_m, metres.
-        wall: colour of the walls.
-        floor: colour of the floor boards.
+        wall: color of the walls.
+        floor: color of the floor boards.
         panels: what hangs on the back wall; a later one lies over an earlier one.
         boxes: the furniture.
     """
 
     back_m: float = 2.2
     side_m: float = 4.6
-    wall: Colour = (196, 207, 211)
-    floor: Colour = (116, 148, 176)
+    wall: Color = (196, 207, 211)
+    floor: Color = (116, 148, 176)
     panels: tuple[Panel, ...] = ()
     boxes: tuple[Box, ...] = ()
 
@@ -64,16 +64,16 @@ class Room:
         surface = hits.argmin(axis=0)
         nearest = np.minimum(hits.min(axis=0), 40.0)
         spots = eye + rays * nearest[..., None]
-        colours = np.where((surface == 0)[..., None], self._floor(spots), self._wall(spots, surface))
+        colors = np.where((surface == 0)[..., None], self._floor(spots), self._wall(spots, surface))
         depth = np.full(nearest.shape, np.inf, dtype=np.float32)
         for box in self.boxes:
-            _paint_box(box, eye, rays, nearest, depth, colours)
+            _paint_box(box, eye, rays, nearest, depth, colors)
         size = (camera.width, camera.height)
-        image = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
         return np.clip(image, 0, 255).astype(np.uint8), np.ascontiguousarray(depth[::_FINER, ::_FINER])
 
     def _floor(self, spots: np.ndarray) -> np.ndarray:
-        """Return the colours (h, w, 3) of the boards, which run along x, with the corners of the room darker."""
+        """Return the colors (h, w, 3) of the boards, which run along x, with the corners of the room darker."""
         row = np.floor(spots[..., 1] / 0.16)
         tone = 1 + 0.035 * np.sin(row * 12.9898 + np.floor((spots[..., 0] + row * 0.71) / 1.3) * 78.233)
         gap = np.minimum(spots[..., 1] / 0.16 - row, 1 - spots[..., 1] / 0.16 + row) < 0.03
@@ -81,17 +81,17 @@ class Room:
         return np.asarray(self.floor, dtype=np.float32) * (tone * (1 - 0.14 * gap) * (1 - corner))[..., None]
 
     def _wall(self, spots: np.ndarray, surface: np.ndarray) -> np.ndarray:
-        """Return the colours (h, w, 3) of the walls with their skirting and what hangs on the back one."""
+        """Return the colors (h, w, 3) of the walls with their skirting and what hangs on the back one."""
         light = np.where(surface == 1, 1.0, 0.86) * (0.93 + 0.03 * np.clip(spots[..., 2], 0, 2.5))
-        colours = np.asarray(self.wall, dtype=np.float32) * light[..., None].astype(np.float32)
-        colours[spots[..., 2] < 0.09] = (225, 228, 230)
+        colors = np.asarray(self.wall, dtype=np.float32) * light[..., None].astype(np.float32)
+        colors[spots[..., 2] < 0.09] = (225, 228, 230)
         for panel in self.panels:
-            for margin, colour in ((0.05, (232, 235, 237)), (0.0, panel.colour)):
+            for margin, color in ((0.05, (232, 235, 237)), (0.0, panel.color)):
                 low, high = np.subtract(panel.low, margin), np.add(panel.high, margin)
                 across, up = spots[..., 0], spots[..., 2]
                 inside = (across > low[0]) & (across < high[0]) & (up > low[1]) & (up < high[1])
-                colours[(surface == 1) & inside] = colour
-        return colours
+                colors[(surface == 1) & inside] = color
+        return colors
 
 
 def _hits(eye: np.ndarray, rays: np.ndarray, walls: tuple[float, float, float]) -> np.ndarray:
@@ -105,14 +105,14 @@ def _hits(eye: np.ndarray, rays: np.ndarray, walls: tuple[float, float, float]) 
 
 
 def _paint_box(
-    box: Box, eye: np.ndarray, rays: np.ndarray, nearest: np.ndarray, depth: np.ndarray, colours: np.ndarray
+    box: Box, eye: np.ndarray, rays: np.ndarray, nearest: np.ndarray, depth: np.ndarray, colors: np.ndarray
 ) -> None:
-    """Draw `box` where it is the nearest thing, into `nearest`, `depth` (h, w) and `colours` (h, w, 3)."""
+    """Draw `box` where it is the nearest thing, into `nearest`, `depth` (h, w) and `colors` (h, w, 3)."""
     safe = np.where(rays == 0, 1e-9, rays)
     first, second = (np.asarray(box.low) - eye) / safe, (np.asarray(box.high) - eye) / safe
     enter, leave = np.minimum(first, second), np.maximum(first, second)
     face, near = enter.argmax(axis=2), enter.max(axis=2)
     seen = (near < leave.min(axis=2)) & (near > 0) & (near < nearest)
     light = np.array([0.80, 0.92, 1.12])[face[seen]]  # side, front, top
-    colours[seen] = light[:, None] * np.asarray(box.colour)
+    colors[seen] = light[:, None] * np.asarray(box.color)
     nearest[seen] = depth[seen] = near[seen]

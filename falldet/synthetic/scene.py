@@ -74,7 +74,7 @@ class Scene:
         fps: pictures a second; need not be whole.
         times_s: the time of every picture, ascending seconds, for a variable rate; overrides `fps` and `duration_s`.
         seed: of the sensor noise.
-        noise: standard deviation of the sensor noise, grey levels.
+        noise: standard deviation of the sensor noise, gray levels.
     """
 
     people: tuple[Person, ...]

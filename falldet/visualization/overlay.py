@@ -14,8 +14,8 @@ from falldet.types import NO_TRACK, Event, EventState, People
 RED = (48, 48, 224)
 WHITE = (245, 245, 245)
 DARK = (40, 40, 40)
-GREY = (150, 150, 150)
-TRACK_COLOURS = (
+GRAY = (150, 150, 150)
+TRACK_COLORS = (
     (219, 152, 52),
     (96, 174, 39),
     (18, 156, 243),
@@ -23,7 +23,7 @@ TRACK_COLOURS = (
     (173, 173, 26),
     (60, 180, 230),
 )
-"""Colours of people, BGR, taken in turn by track id; none of them near the red of an alert."""
+"""Colors of people, BGR, taken in turn by track id; none of them near the red of an alert."""
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 
@@ -35,7 +35,7 @@ def annotate(
 
     Args:
         image: (H, W, 3) uint8 BGR; drawn on in place.
-        people: with track ids; people without one are drawn in grey.
+        people: with track ids; people without one are drawn in gray.
         falls: latest score of each person by track id, in [0, 1].
         events: the events that are on, by track id.
         alert_score: marked on the score bars.
@@ -43,12 +43,12 @@ def annotate(
     unit = max(image.shape[0], image.shape[1]) / 640  # line widths and letters grow with the picture
     for row in range(len(people)):
         track_id = int(people.track_ids[row])
-        colour = GREY if track_id == NO_TRACK else TRACK_COLOURS[track_id % len(TRACK_COLOURS)]
+        color = GRAY if track_id == NO_TRACK else TRACK_COLORS[track_id % len(TRACK_COLORS)]
         if track_id in events:
-            colour = RED
-        draw_skeleton(image, people.keypoints[row], people.scores[row], colour, unit)
+            color = RED
+        draw_skeleton(image, people.keypoints[row], people.scores[row], color, unit)
         if track_id != NO_TRACK:
-            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_score, colour, unit)
+            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_score, color, unit)
     if events:
         _draw_alarm(image, list(events.values()), unit)
     return image
@@ -63,24 +63,24 @@ def draw_zones(image: np.ndarray, zones: Sequence[Zone]) -> None:
         left, top = corners.min(axis=0)
         place = (int(left + 4 * unit), int(top + 14 * unit))
         thin = max(1, round(unit))
-        for colour, thickness in ((DARK, 3 * thin), (WHITE, thin)):
-            cv2.polylines(image, [corners], True, colour, thickness, cv2.LINE_AA)
-            cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, colour, thickness, cv2.LINE_AA)
+        for color, thickness in ((DARK, 3 * thin), (WHITE, thin)):
+            cv2.polylines(image, [corners], True, color, thickness, cv2.LINE_AA)
+            cv2.putText(image, "ignored", place, _FONT, 0.4 * unit, color, thickness, cv2.LINE_AA)
 
 
 def draw_skeleton(
-    image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, colour: tuple[int, int, int], unit: float = 1.0
+    image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, color: tuple[int, int, int], unit: float = 1.0
 ) -> None:
     """Draw one pose, keypoints (K, 2) in pixels and scores (K,), in place, without what is missing."""
     points = [(round(float(x)), round(float(y))) for x, y in keypoints]
     width = max(1, round(2 * unit))
     for start, stop in EDGES:
         if scores[start] > 0 and scores[stop] > 0:
-            cv2.line(image, points[start], points[stop], colour, width, cv2.LINE_AA)
+            cv2.line(image, points[start], points[stop], color, width, cv2.LINE_AA)
     for joint, point in enumerate(points):
         if scores[joint] > 0:
-            fill = WHITE if joint in LEFT_JOINTS else DARK if joint in RIGHT_JOINTS else colour
-            cv2.circle(image, point, max(2, round(3 * unit)), colour, -1, cv2.LINE_AA)
+            fill = WHITE if joint in LEFT_JOINTS else DARK if joint in RIGHT_JOINTS else color
+            cv2.circle(image, point, max(2, round(3 * unit)), color, -1, cv2.LINE_AA)
             cv2.circle(image, point, max(1, round(1.5 * unit)), fill, -1, cv2.LINE_AA)
 
 
@@ -90,7 +90,7 @@ def _draw_label(
     name: str,
     fall: float,
     alert_score: float,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     unit: float,
 ) -> None:
     """Draw the track id and a bar that fills with the score, with a tick at the alert score, above the box."""
@@ -105,9 +105,9 @@ def _draw_label(
     middle = top + plate_h // 2
     cv2.putText(image, name, (left + pad, middle + text_h // 2), _FONT, scale, WHITE, 1, cv2.LINE_AA)
     bar_left, bar_top = left + text_w + 2 * pad, middle - bar_h // 2
-    cv2.rectangle(image, (bar_left, bar_top), (bar_left + bar_w, bar_top + bar_h), GREY, 1, cv2.LINE_AA)
+    cv2.rectangle(image, (bar_left, bar_top), (bar_left + bar_w, bar_top + bar_h), GRAY, 1, cv2.LINE_AA)
     filled = round(bar_w * min(max(fall, 0.0), 1.0))
-    fill = RED if fall >= alert_score else colour
+    fill = RED if fall >= alert_score else color
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + filled, bar_top + bar_h), fill, -1)
     tick = bar_left + round(bar_w * alert_score)
     cv2.line(image, (tick, bar_top - 1), (tick, bar_top + bar_h + 1), WHITE, 1)

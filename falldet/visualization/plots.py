@@ -18,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 
 from falldet.types import Event
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#4D4D4D")
-"""One for each person, told apart by colour-blind readers too (Okabe and Ito, Color Universal Design, 2008)."""
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#4D4D4D")
+"""One for each person, told apart by color-blind readers too (Okabe and Ito, Color Universal Design, 2008)."""
 
 INK, GRID, MUTED = "#222222", "#E3E3E3", "#6B6B6B"
 _DOTS_PER_INCH = 130
@@ -35,8 +35,8 @@ def learning_rate_plot(path: str | Path, epochs: Sequence[float], rates: Sequenc
         rates: (E,) learning rate of each epoch.
     """
     figure, axes = _canvas("Learning rate", "epoch", "learning rate")
-    axes.step(epochs, rates, where="mid", color=COLOURS[0], linewidth=2)
-    _mark_single(axes, epochs, rates, COLOURS[0])
+    axes.step(epochs, rates, where="mid", color=COLORS[0], linewidth=2)
+    _mark_single(axes, epochs, rates, COLORS[0])
     axes.set_yscale("log")
     _whole_numbers(axes, epochs)
     _save(figure, path)
@@ -57,9 +57,9 @@ def loss_plot(
         best_epoch: the epoch to mark, if any.
     """
     figure, axes = _canvas("Loss", "epoch", "cross entropy")
-    for (epochs, losses), name, colour in ((train, "training", COLOURS[0]), (val, "validation", COLOURS[1])):
-        axes.plot(epochs, losses, color=colour, linewidth=2, label=name)
-        _mark_single(axes, epochs, losses, colour)
+    for (epochs, losses), name, color in ((train, "training", COLORS[0]), (val, "validation", COLORS[1])):
+        axes.plot(epochs, losses, color=color, linewidth=2, label=name)
+        _mark_single(axes, epochs, losses, color)
     if best_epoch is not None and best_epoch in list(val[0]):
         loss = val[1][list(val[0]).index(best_epoch)]
         axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=":", zorder=1)
@@ -67,7 +67,7 @@ def loss_plot(
             [best_epoch],
             [loss],
             "o",
-            color=COLOURS[1],
+            color=COLORS[1],
             markersize=8,
             markeredgecolor="white",
             zorder=3,
@@ -97,9 +97,9 @@ def confusion_matrix_plot(
     figure, axes = _canvas(title, "predicted", "true", size=(5.2, 4.8))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.55 else INK
-        axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=24, color=colour)
-        axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", ha="center", va="center", fontsize=11, color=colour)
+        color = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row - 0.06, f"{count}", ha="center", va="center", fontsize=24, color=color)
+        axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", ha="center", va="center", fontsize=11, color=color)
     names, totals = ("no fall", "fall"), counts.sum(axis=1)
     axes.set_xticks([0, 1], names, fontsize=11)
     axes.set_yticks([0, 1], [f"{name}\n({n})" for name, n in zip(names, totals, strict=True)], fontsize=11)
@@ -125,7 +125,7 @@ def precision_recall_plot(
     precision, recall, average = precision_recall(labels, fall)
     figure, axes = _canvas(title, "recall (sensitivity)", "precision", size=(5.6, 4.8))
     name = "no falls in the data" if average is None else f"average precision {average:.3f}"
-    axes.step(recall, precision, where="pre", color=COLOURS[0], linewidth=2, label=name)
+    axes.step(recall, precision, where="pre", color=COLORS[0], linewidth=2, label=name)
     called, truth = np.asarray(fall) > threshold, np.asarray(labels).astype(bool)
     if called.any() and truth.any():
         hits = (called & truth).sum()
@@ -133,7 +133,7 @@ def precision_recall_plot(
             [hits / truth.sum()],
             [hits / called.sum()],
             "o",
-            color=COLOURS[1],
+            color=COLORS[1],
             markersize=9,
             markeredgecolor="white",
             label=f"score > {threshold:g}",
@@ -173,12 +173,12 @@ def operating_curve_plot(path: str | Path, points: Sequence[tuple[float, float, 
     """
     figure, axes = _canvas("Operating curve", "false alarms per hour", "event recall")
     rates, recalls, scores = np.asarray(points, np.float64).reshape(-1, 3).T
-    axes.plot(rates, recalls, "o-", color=COLOURS[0], linewidth=2, markersize=4)
+    axes.plot(rates, recalls, "o-", color=COLORS[0], linewidth=2, markersize=4)
     for rate, recall, score in points[::3]:
         axes.annotate(f"{score:g}", (rate, recall), (4, -11), textcoords="offset points", fontsize=8, color=MUTED)
     if len(scores):
         used = int(np.argmin(np.abs(scores - threshold)))
-        axes.plot(rates[used], recalls[used], "o", color=COLOURS[1], markersize=9, label=f"alert score {threshold:g}")
+        axes.plot(rates[used], recalls[used], "o", color=COLORS[1], markersize=9, label=f"alert score {threshold:g}")
         axes.legend(frameon=False, loc="lower right")
     axes.set(ylim=(-0.02, 1.04))
     axes.set_xlim(left=0)
@@ -192,7 +192,7 @@ def timeline_plot(
     threshold: float,
     duration_s: float,
 ) -> None:
-    """Draw each person's fall score over time, one colour a person, with the events behind it.
+    """Draw each person's fall score over time, one color a person, with the events behind it.
 
     A shaded span is an event from its onset to its end (or to the end of the video); the triangle above it is the
     moment of the alert. Where a person was out of sight the line is broken.
@@ -206,17 +206,17 @@ def timeline_plot(
     """
     figure, axes = _canvas("Fall score", "time (s)", "fall score", size=(10, 3.8))
     ids = sorted(set(scores) | {event.track_id for event in events})
-    colours = {track_id: COLOURS[i % len(COLOURS)] for i, track_id in enumerate(ids)}
+    colors = {track_id: COLORS[i % len(COLORS)] for i, track_id in enumerate(ids)}
     for event in events:
-        colour, end_s = colours[event.track_id], duration_s if event.end_s is None else event.end_s
-        axes.axvspan(event.start_s, end_s, color=colour, alpha=0.13, linewidth=0)
-        axes.plot([event.alert_s], [1.055], "v", color=colour, markersize=8, clip_on=False)
-        axes.plot([event.alert_s] * 2, [0, 1.04], color=colour, linewidth=1, alpha=0.6)
+        color, end_s = colors[event.track_id], duration_s if event.end_s is None else event.end_s
+        axes.axvspan(event.start_s, end_s, color=color, alpha=0.13, linewidth=0)
+        axes.plot([event.alert_s], [1.055], "v", color=color, markersize=8, clip_on=False)
+        axes.plot([event.alert_s] * 2, [0, 1.04], color=color, linewidth=1, alpha=0.6)
     axes.axhline(threshold, color=INK, linewidth=1, linestyle="--", label=f"threshold {threshold:g}")
     for i, track_id in enumerate(ids):
         times_s, fall = _broken(*scores.get(track_id, (np.zeros(0), np.zeros(0))))
         name = f"person {track_id}" if i < _LEGEND_PEOPLE else None
-        axes.plot(times_s, fall, color=colours[track_id], linewidth=1.8, label=name)
+        axes.plot(times_s, fall, color=colors[track_id], linewidth=1.8, label=name)
     if events:
         axes.plot([], [], "v", color=MUTED, label="alert")
         axes.fill_between([], [], color=MUTED, alpha=0.25, linewidth=0, label="fall event")
@@ -260,9 +260,9 @@ def plain(axes: Axes) -> None:
         axes.spines[side].set_color(MUTED)
 
 
-def _mark_single(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+def _mark_single(axes: Axes, x: Sequence[float], y: Sequence[float], color: str) -> None:
     if len(x) == 1:  # a line through one point is invisible
-        axes.plot(x, y, "o", color=colour, markersize=5)
+        axes.plot(x, y, "o", color=color, markersize=5)
 
 
 def _whole_numbers(axes: Axes, epochs: Sequence[float]) -> None:

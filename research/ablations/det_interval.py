@@ -4,7 +4,7 @@
     python research/ablations/det_interval.py ... --networks detector.onnx+pose.xml        # exported networks, any weights
 
 Each clip goes through the live chain of configs/demo.py with `topdown.detect_every` at each value. Between two looks of
-the detector people are followed by their joints. The recogniser has learnt from other poses: compare the rows with each
+the detector people are followed by their joints. The recognizer has learnt from other poses: compare the rows with each
 other, not with MoveNet's figures.
 """
 
@@ -24,14 +24,14 @@ from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import summarise
+from falldet.evaluation.metrics import summarize
 from falldet.io.video import read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.pose.detector import YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.exported import exported_network, find_network
 from falldet.pose.topdown import TopDown
+from falldet.runtime import signals as cli
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.py"
 
@@ -90,7 +90,7 @@ def _row(clips: Sequence[ClipRecord], settings: Settings, topdown: TopDown) -> t
 
     look.reset = topdown.reset
     pipeline = Pipeline(settings, pose_source=look)
-    figures = summarise([_result(clip, pipeline) for clip in tqdm(clips, unit="clip")])
+    figures = summarize([_result(clip, pipeline) for clip in tqdm(clips, unit="clip")])
     return (
         f"{looks.people / looks.count:.2f}",
         f"{1000 * looks.cpu_s / looks.count:.0f}",

@@ -1,11 +1,11 @@
-"""Whether temperature scaling makes probabilities true on sources the recogniser never saw, and what becomes of F1.
+"""Whether temperature scaling makes probabilities true on sources the recognizer never saw, and what becomes of F1.
 
     python research/accuracy/calibration.py --videos videos/ --runs work_dirs/experiments/recipe
 
 judges the finished runs of `research/accuracy/experiments.py recipe` and writes docs/calibration.md, .json and .png. Source of
 the method: Guo et al., On Calibration of Modern Neural Networks, 2017.
 
-Each fold's recogniser is judged on the train and val clips of the sources it was trained without. Its windows get the
+Each fold's recognizer is judged on the train and val clips of the sources it was trained without. Its windows get the
 labels that training would give them (`label_windows`): a fall where at least half of the going down lies in the window,
 no fall where at most 0.15 does, others are left out. Who falls is decided as in training too, without looking at the
 scores: the clip's main person, and whoever is not in sight beside them during a fall and so is taken for them under
@@ -36,13 +36,13 @@ from tqdm import tqdm
 
 from falldet.data.manifest import FallInterval
 from falldet.errors import FalldetError
-from falldet.evaluation.metrics import summarise
+from falldet.evaluation.metrics import summarize
 from falldet.evaluation.replay import Observed, judge, observe_clip
 from falldet.extraction.clips import ASSUMED_FALL_S, FALL_WEIGHT
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from falldet.types import NO_TRACK, WindowScore
 from research.accuracy.calibration_page import as_markdown, reliability_plot
 from research.accuracy.experiments import FOLDS
@@ -76,7 +76,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What a recogniser says of sources it has not seen.
+    """What a recognizer says of sources it has not seen.
 
     Attributes:
         observed: their clips.
@@ -141,7 +141,7 @@ def measure(runs: Path, seed: int, videos: Path, poses: Path) -> dict[str, Any]:
 
 
 def observe(fold: str, settings: Settings, videos: Path, poses: Path) -> Fold:
-    """Return a fold's clips as the chain sees them, and their labelled windows."""
+    """Return a fold's clips as the chain sees them, and their labeled windows."""
     pipeline, cache = Pipeline(settings, pose_source=NoPoseSource()), pose_cache(poses, settings)
     clips = clips_of(FOLDS[fold], ("train", "val"), videos)
     observed = [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, desc=fold, disable=None)]
@@ -230,11 +230,11 @@ def rescored(observed: Observed, scaling: Scaling) -> Observed:
 
 
 def event_counts(observed: Sequence[Observed], settings: Settings) -> dict[str, Any]:
-    """Return the labelled falls and, at each alert score, those found and the false alarms."""
+    """Return the labeled falls and, at each alert score, those found and the false alarms."""
     judged = [judge(clip, settings, SCORES)[1:] for clip in observed]
-    figures = [summarise([clip[place] for clip in judged]) for place in range(len(SCORES))]
+    figures = [summarize([clip[place] for clip in judged]) for place in range(len(SCORES))]
     return {
-        "labelled": figures[0].falls,
+        "labeled": figures[0].falls,
         "right": [each.right for each in figures],
         "false": [each.false for each in figures],
     }

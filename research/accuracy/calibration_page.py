@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, ScalarF
 
 from falldet.evaluation.markdown import table
 from falldet.io.files import finished_file
-from falldet.visualization.plots import COLOURS, INK, MUTED, plain
+from falldet.visualization.plots import COLORS, INK, MUTED, plain
 from research.accuracy.experiments_table import ALERT_SCORE
 
 FOLDS = {"urfd": "URFD", "others": "GMDCSA-24 and surveillance"}
@@ -46,9 +46,9 @@ def as_markdown(results: Mapping[str, Any]) -> str:
         [
             "# Calibration",
             "",
-            "`python research/accuracy/calibration.py --videos videos/` asks whether the recogniser's probabilities are true "
+            "`python research/accuracy/calibration.py --videos videos/` asks whether the recognizer's probabilities are true "
             "on sources it never saw, and whether temperature scaling (Guo et al., 2017) makes them so. The "
-            f"recognisers are those of the row `recipe` in [experiments.md](experiments.md), seeds {numbers}; each is "
+            f"recognizers are those of the row `recipe` in [experiments.md](experiments.md), seeds {numbers}; each is "
             "judged on the train and val clips of the fold it was trained without, windows with the labels of "
             "training. The script says more.",
             "",
@@ -92,16 +92,16 @@ def _windows_row(fold: str, scaling: str, seeds: Sequence[Mapping[str, Any]]) ->
 
 
 def _events_row(scaling: str, seeds: Sequence[Mapping[str, Any]], scores: Sequence[float]) -> tuple[str, ...]:
-    labelled, right, false = (
+    labeled, right, false = (
         np.array([np.sum([fold[scaling][kind] for fold in seed.values()], axis=0) for seed in seeds])
-        for kind in ("labelled", "right", "false")
+        for kind in ("labeled", "right", "false")
     )
-    f1 = 2 * right / (right + false + labelled[:, None])
+    f1 = 2 * right / (right + false + labeled[:, None])
     best = int(f1.mean(axis=0).argmax())
 
     def cells(place: int) -> tuple[str, str, str]:
         spread = f" ± {f1[:, place].std(ddof=1):.3f}" if len(f1) > 1 else ""
-        found = f"{right[:, place].mean():.1f} of {labelled[0]}"
+        found = f"{right[:, place].mean():.1f} of {labeled[0]}"
         return f"{f1[:, place].mean():.3f}{spread}", found, f"{false[:, place].mean():.1f}"
 
     return SCALINGS[scaling], *cells(list(scores).index(ALERT_SCORE)), f"{scores[best]:g}", *cells(best)
@@ -118,16 +118,16 @@ def reliability_plot(path: Path, results: Mapping[str, Any]) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(DRAWN), sharex=True, sharey="row", height_ratios=(3, 1))
     runs = [run for seed in results["seeds"].values() for run in seed.values()]
-    for scaling, (above, below), colour in zip(DRAWN, axes.T, COLOURS, strict=False):
+    for scaling, (above, below), color in zip(DRAWN, axes.T, COLORS, strict=False):
         windows, falls, probability = (
             np.sum([run[scaling]["bins"][kind] for run in runs], axis=0) for kind in ("windows", "falls", "probability")
         )
         some, edges = windows > 0, np.linspace(0, 1, len(windows) + 1)
         share, mean = falls[some] / windows[some], probability[some] / windows[some]
-        above.bar(edges[:-1][some], share, edges[1], align="edge", color=colour, alpha=0.22, edgecolor="white")
+        above.bar(edges[:-1][some], share, edges[1], align="edge", color=color, alpha=0.22, edgecolor="white")
         above.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1.2)
-        above.plot(mean, share, "o-", color=colour, linewidth=2, markersize=5, markeredgecolor="white", clip_on=False)
-        below.bar(edges[:-1], windows, edges[1], align="edge", color=colour, edgecolor="white")
+        above.plot(mean, share, "o-", color=color, linewidth=2, markersize=5, markeredgecolor="white", clip_on=False)
+        below.bar(edges[:-1], windows, edges[1], align="edge", color=color, edgecolor="white")
         above.set_title(SCALINGS[scaling], loc="left", fontsize=13, color=INK, pad=12)
         error = np.abs(falls - probability).sum() / windows.sum()
         above.text(0.05, 0.93, f"calibration error {error:.3f}", transform=above.transAxes, color=INK, va="top")

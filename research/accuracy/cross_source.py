@@ -1,4 +1,4 @@
-"""What it costs never to have seen a source: the same clips judged by recognisers that learnt from it and that did not.
+"""What it costs never to have seen a source: the same clips judged by recognizers that learnt from it and that did not.
 
     python research/accuracy/cross_source.py --videos videos/ --jobs 2
 
@@ -23,12 +23,12 @@ import numpy as np
 
 from falldet.data.annotations import load_annotations
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import summarise
+from falldet.evaluation.metrics import summarize
 from falldet.evaluation.replay import Observed, judge, observe_clip
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from research.accuracy.keypoint_events import observed_clip
 from research.accuracy.training_folds import ROOT, ROWS, Places, add_options, clips_of, live_settings, places_of, train
 
@@ -96,7 +96,7 @@ def measure(name: str, seed: int, places: Places) -> dict[str, Any]:
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
     for target in run.targets:
         judged = [judge(each, settings)[0] for each in observe(target, settings, pipeline, places)]
-        figures = summarise(judged)
+        figures = summarize(judged)
         counts[target] = {"falls": figures.falls, "right": figures.right, "false": figures.false, "f1": figures.f1}
     with finished_file(path) as stream:
         json.dump(counts, stream)

@@ -20,7 +20,7 @@ DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 
 def main() -> None:
     """Run the demo on every clip and print misses, false alarms and the sums."""
-    parser = argparse.ArgumentParser(description="Measure tools/demo.py on labelled clips.")
+    parser = argparse.ArgumentParser(description="Measure tools/demo.py on labeled clips.")
     parser.add_argument("manifests", type=Path, nargs="+")
     parser.add_argument("--root", type=Path)
     parser.add_argument("--split", default="test")

@@ -21,12 +21,12 @@ from falldet.config import read_settings
 from falldet.data.manifest import read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import summarise
+from falldet.evaluation.metrics import summarize
 from falldet.evaluation.replay import Observed, decide_clip, fuse, observe_clip
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from falldet.types import PersonScore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ def figures(watched: Watched, settings: Settings, name: str, value: float) -> li
         falls = [(fall.start_s, fall.end_s) for fall in observed.clip.fall_intervals]
         match = match_alerts(falls, [event.alert_s for event in found])
         results.append(ClipResult(observed.clip, observed.duration_s, found, match))
-    total = summarise(results)
+    total = summarize(results)
     delay = f"{np.median(total.delays_s):.2f} s" if total.delays_s else "none"
     return [f"{total.right} of {total.falls}", str(total.false), f"{total.f1 or 0:.3f}", delay]
 

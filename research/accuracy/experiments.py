@@ -22,7 +22,7 @@ from typing import Any
 
 from falldet.evaluation.runner import Judging, judge_clips
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 from research.accuracy.experiments_table import as_markdown
 from research.accuracy.training_folds import (
     ROOT,
@@ -100,9 +100,9 @@ def run(name: str, fold: str, seed: int, places: Places) -> str:
 
 
 def _mean_of(checkpoints: list[Path], path: Path) -> Path:
-    from falldet.openmmlab.export import config_beside, export_recogniser
+    from falldet.openmmlab.export import config_beside, export_recognizer
 
-    return export_recogniser(config_beside(checkpoints[0]), checkpoints[0], path, *checkpoints[1:])
+    return export_recognizer(config_beside(checkpoints[0]), checkpoints[0], path, *checkpoints[1:])
 
 
 def judge(row: Row, fold: str, checkpoint: Path, places: Places) -> dict[str, Any]:

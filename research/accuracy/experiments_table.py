@@ -50,7 +50,7 @@ def as_markdown(results: Mapping[str, Mapping[str, Any]], folds: Iterable[str]) 
             "`python research/accuracy/experiments.py` says how each row is made, and what a fold is.",
             "",
             "Rows from `again` on share three trainings and are to be compared with each other: the same seeds trained "
-            "anew, on another processor, gave other recognisers, so the deviation over seeds says less than it seems "
+            "anew, on another processor, gave other recognizers, so the deviation over seeds says less than it seems "
             "to. The rows before were judged at the former pace, `wake-at-0.01`.",
             "",
             *table(head, rows),

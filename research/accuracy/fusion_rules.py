@@ -1,4 +1,4 @@
-"""How the scores of overlapping windows are best fused: each rule at each delay, with the shipped recogniser.
+"""How the scores of overlapping windows are best fused: each rule at each delay, with the shipped recognizer.
 
     python research/accuracy/fusion_rules.py videos/urfd/manifest.csv videos/gmdcsa24/manifest.csv videos/survnofight/manifest.csv \
         --root videos/
@@ -6,10 +6,10 @@
 writes docs/fusion.md and research/results/fusion.json. Every video is observed once and decided under every rule. A frame waits
 `delay_s` for further windows that cover it; without delay the first one settles it, so that the rules are one.
 The alert score of a row is that of configs/demo.py and, in another column, the one with the best F1 on train and val,
-because noisy-or and the mean give other scores. The recogniser has learnt from train and was chosen on val: only test
+because noisy-or and the mean give other scores. The recognizer has learnt from train and was chosen on val: only test
 is new to it, and nothing here is chosen on test.
 
-`--runs work_dirs/experiments/recipe` compares the rules on sources that the recognisers of research/accuracy/experiments.py
+`--runs work_dirs/experiments/recipe` compares the rules on sources that the recognizers of research/accuracy/experiments.py
 had not seen; the shipped rule and alert score were chosen there.
 """
 
@@ -30,12 +30,12 @@ from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import EventFigures, summarise
+from falldet.evaluation.metrics import EventFigures, summarize
 from falldet.evaluation.replay import Observed, judge, observe_clip
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from falldet.stages.fusion import FusionSettings, Rule
 from research.accuracy.experiments import FOLDS
 
@@ -91,7 +91,7 @@ def measure(rule: Rule, delay_s: float, observed: Sequence[Observed], settings: 
     judged = [(clip.clip.split, judge(clip, changed, SCORES)) for clip in observed]
 
     def figures(splits: Sequence[str], place: int) -> EventFigures:
-        return summarise([results[place] for split, results in judged if split in splits])
+        return summarize([results[place] for split, results in judged if split in splits])
 
     best = max(range(len(SCORES)), key=lambda i: (figures(CHOSEN_ON, 1 + i).f1 or 0, SCORES[i]))
     row: dict[str, Any] = {"rule": rule, "delay_s": delay_s, "best_score": SCORES[best]}
@@ -101,7 +101,7 @@ def measure(rule: Rule, delay_s: float, observed: Sequence[Observed], settings: 
 
 
 def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Settings) -> str:
-    """Return the table of the rules on clips whose source each run's recogniser had not seen, mean over its seeds."""
+    """Return the table of the rules on clips whose source each run's recognizer had not seen, mean over its seeds."""
     seeds = sorted({path.name for path in runs.glob("*/seed*")})
     sets = [
         [watched for fold in FOLDS for watched in unseen(runs / fold / seed, fold, clips, poses, settings)]
@@ -113,7 +113,7 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         events = replace(settings.events, alert_score=min(SCORES), sure_score=sure_score)
         changed = replace(settings, fusion=fusion, events=events)
         judged = [[judge(clip, changed, SCORES) for clip in observed] for observed in sets]
-        figures = [[summarise([clip[1 + i] for clip in seed]) for i in range(len(SCORES))] for seed in judged]
+        figures = [[summarize([clip[1 + i] for clip in seed]) for i in range(len(SCORES))] for seed in judged]
         f1 = np.array([[each.f1 or 0 for each in seed] for seed in figures]).mean(axis=0)
         best = int(f1.argmax())
         found, false = (np.mean([getattr(seed[best], name) for seed in figures]) for name in ("right", "false"))
@@ -124,10 +124,10 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
 
 
 def unseen(run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, settings: Settings) -> Iterator[Observed]:
-    """Yield the clips of the sources that a run left out of training, with its recogniser's scores."""
+    """Yield the clips of the sources that a run left out of training, with its recognizer's scores."""
     (checkpoint,) = run.glob("epoch_*.pth")
-    recogniser = replace(settings.recogniser, checkpoint=str(checkpoint))
-    pipeline = Pipeline(replace(settings, recogniser=recogniser), pose_source=NoPoseSource())
+    recognizer = replace(settings.recognizer, checkpoint=str(checkpoint))
+    pipeline = Pipeline(replace(settings, recognizer=recognizer), pose_source=NoPoseSource())
     cache = pose_cache(poses, settings)
     chosen = [clip for clip in clips if clip.split in CHOSEN_ON and set(FOLDS[fold]) & set(clip.path.parts)]
     for clip in tqdm(chosen, desc=f"{fold} {run.name}", unit="clip", disable=None):

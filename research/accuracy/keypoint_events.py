@@ -1,4 +1,4 @@
-"""Fall events on labelled keypoint clips, such as FallVision's, through tracker, windows, recogniser and event rule.
+"""Fall events on labeled keypoint clips, such as FallVision's, through tracker, windows, recognizer and event rule.
 
 python research/accuracy/keypoint_events.py data/fallvision.pkl --split val [--checkpoint X.onnx]
 
@@ -27,13 +27,13 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.py"
 
 def main() -> None:
     """Print recall, precision and F1 at several alert scores."""
-    parser = argparse.ArgumentParser(description="Measure fall events on labelled keypoint clips.")
+    parser = argparse.ArgumentParser(description="Measure fall events on labeled keypoint clips.")
     parser.add_argument("annotations", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--checkpoint", default="stgcn_fall")
     arguments = parser.parse_args()
     settings = Settings.from_groups(read_settings(CONFIG))
-    settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+    settings = replace(settings, recognizer=replace(settings.recognizer, checkpoint=arguments.checkpoint))
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
     contents = load_annotations(arguments.annotations)
     chosen = set(contents["split"][arguments.split])

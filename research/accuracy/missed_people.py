@@ -2,7 +2,7 @@
 
     python research/accuracy/missed_people.py videos/urfd/manifest.csv videos/gmdcsa24/manifest.csv --root videos/
 
-takes the frames of all labelled falls of train and val, from `BEFORE_S` before their start to their end, and looks at
+takes the frames of all labeled falls of train and val, from `BEFORE_S` before their start to their end, and looks at
 each in several ways: as the live chain does, at 384 pixels, turned by a quarter to both sides (the surer answer
 counts), and at the square around where the person was seen last. Writes docs/second_look.md. What 384 pixels do to
 fall events is the row `384` of research/accuracy/experiments.py.
@@ -27,10 +27,10 @@ from falldet.evaluation.markdown import table
 from falldet.geometry import square_boxes
 from falldet.io.files import finished_file
 from falldet.io.video import read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Settings
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.source import make_pose_source
+from falldet.runtime import signals as cli
 from falldet.types import People
 from research.accuracy.training_folds import ROOT
 

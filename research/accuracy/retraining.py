@@ -1,8 +1,8 @@
-"""What learning from one's own false alarms brings on cameras that the recogniser has never seen.
+"""What learning from one's own false alarms brings on cameras that the recognizer has never seen.
 
     python research/accuracy/retraining.py --videos videos/
 
-goes the way of the README with its own commands, at the study's schedule. A recogniser that has not seen URFD watches
+goes the way of the README with its own commands, at the study's schedule. A recognizer that has not seen URFD watches
 URFD's train split; tools/evaluate.py --hard-negatives mines its false alarms, at the shipped alert score and at a lower
 one; tools/train.py --add-ann-file trains it for one more epoch, at a tenth of the learning rate, on what it had learnt
 from and on these. One more epoch without them is the control. Judged on URFD's val and test splits, which nothing was
@@ -29,12 +29,12 @@ from falldet.data.annotations import load_annotations
 from falldet.errors import FalldetError
 from falldet.evaluation.hard_negatives import FILE_NAME
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import summarise
+from falldet.evaluation.metrics import summarize
 from falldet.evaluation.replay import judge, observe_clip
 from falldet.io.files import finished_file
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from research.accuracy.training_folds import (
     ROOT,
     ROWS,
@@ -155,7 +155,7 @@ def mining_command(checkpoint: Path, alert_score: float, folder: Path, places: P
     command += ["--root", str(places.videos), "--split", *MINED_FROM, "--checkpoint", str(checkpoint)]
     command += ["--cache", str(places.poses), "--out-dir", str(folder / "report"), "--jobs", "1"]
     command += ["--hard-negatives", str(folder)]
-    return [*command, "--cfg-options", f"events.alert_score={alert_score}", "recogniser.threads=1"]
+    return [*command, "--cfg-options", f"events.alert_score={alert_score}", "recognizer.threads=1"]
 
 
 def samples_in(log: str) -> int:
@@ -176,7 +176,7 @@ def figures_of(checkpoint: Path, places: Places) -> dict[str, Any]:
         clips = clips_of((SOURCE,), splits, places.videos)
         observed = (observe_clip(clip, cache.poses(clip.path), pipeline) for clip in clips)
         judged = [judge(each, settings, THRESHOLDS) for each in observed]
-        live, *others = (summarise(results) for results in zip(*judged, strict=True))
+        live, *others = (summarize(results) for results in zip(*judged, strict=True))
         best = max(each.f1 or 0.0 for each in others)
         figures[name] = {"falls": live.falls, "right": live.right, "false": live.false, "f1": live.f1, "best f1": best}
     return figures
@@ -192,8 +192,8 @@ def as_markdown(results: dict[str, dict[str, Any]]) -> str:
         clips = _each([results[way][seed]["clips"] for seed in seeds])
         mined.append((str(score), clips, _each(more), total))
     text = (
-        f"A recogniser that never saw {SOURCE.upper()} learns from its own false alarms there, mined from the train "
-        f"split and labelled as no fall, nothing else of {SOURCE.upper()} being trained on. Mean and range over "
+        f"A recognizer that never saw {SOURCE.upper()} learns from its own false alarms there, mined from the train "
+        f"split and labeled as no fall, nothing else of {SOURCE.upper()} being trained on. Mean and range over "
         f"{len(seeds)} seeds at the study's schedule, configs/demo.py's rule; best F1 is that at the best alert score. "
         "`python research/accuracy/retraining.py --videos videos/` makes this page; nothing mined counts as the control."
     )
@@ -216,7 +216,7 @@ def _judged(results: dict[str, dict[str, Any]], clips: str) -> str:
         counts = [results[way][seed]["judged"][clips] for seed in sorted(results[way])]
         found = f"{_spread(counts, 'right', 1)} of {counts[0]['falls']}"
         rows.append((what, found, _spread(counts, "false", 1), _spread(counts, "f1", 3), _spread(counts, "best f1", 3)))
-    return "\n".join(table(("recogniser", "falls found", "false alarms", "F1", "best F1"), rows))
+    return "\n".join(table(("recognizer", "falls found", "false alarms", "F1", "best F1"), rows))
 
 
 def _spread(counts: Sequence[dict[str, Any]], key: str, digits: int) -> str:

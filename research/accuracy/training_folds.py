@@ -41,7 +41,7 @@ class Row:
         live: settings of configs/demo.py.
         keypoints: annotation files that are learnt from beside the videos'.
         trained_as: the row whose training this one shares, if any.
-        mean_of: how many seeds, from the given one on, are judged as one recogniser, the mean of their probabilities.
+        mean_of: how many seeds, from the given one on, are judged as one recognizer, the mean of their probabilities.
     """
 
     what: str
@@ -66,7 +66,7 @@ def _step(number: int, setting: str) -> tuple[str, str]:
 
 
 DISTURB, NORMALISE = 3, 4
-"""Places of DisturbSkeleton and NormaliseSkeleton in the training pipeline."""
+"""Places of DisturbSkeleton and NormalizeSkeleton in the training pipeline."""
 
 ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
@@ -94,7 +94,7 @@ ROWS = {
         (*_step(DISTURB, "stretch=2.0"), *_step(DISTURB, "tilt_degrees=20.0")),
     ),
     "image": Row(
-        "image coordinates instead of person-centred ones",
+        "image coordinates instead of person-centered ones",
         (
             *_step(NORMALISE, "mode=image"),
             "val_dataloader.dataset.pipeline.2.mode=image",
@@ -215,12 +215,12 @@ def training_command(
 
 
 def live_settings(checkpoint: Path, changes: Sequence[str] = ()) -> Settings:
-    """Return configs/demo.py with this recogniser, on one thread, poses that every machine makes, and these changes."""
-    options = ["movenet.precision=f32", *changes, f"recogniser.checkpoint={checkpoint}", "recogniser.threads=1"]
+    """Return configs/demo.py with this recognizer, on one thread, poses that every machine makes, and these changes."""
+    options = ["movenet.precision=f32", *changes, f"recognizer.checkpoint={checkpoint}", "recognizer.threads=1"]
     return Settings.from_groups(read_settings(ROOT / "configs" / "demo.py", options))
 
 
 def clips_of(sources: Sequence[str], splits: Sequence[str], videos: Path) -> list[ClipRecord]:
-    """Return the labelled videos of these sources and splits."""
+    """Return the labeled videos of these sources and splits."""
     manifests = [videos / source / "manifest.csv" for source in sources]
     return [clip for path in manifests for clip in read_manifest(path, videos) if clip.split in splits]

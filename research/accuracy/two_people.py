@@ -2,7 +2,7 @@
 
     python research/accuracy/two_people.py videos/urfd/manifest.csv --root videos/ --out-dir work_dirs/two_people
 
-puts a clip with a fall and one without beside each other, each cut to where its person goes, on a grey ground; runs
+puts a clip with a fall and one without beside each other, each cut to where its person goes, on a gray ground; runs
 the demo on the new video, poses and all; and writes docs/two_people.md. The annotated videos stay in --out-dir. The
 nth clip with a fall of the split is paired with the nth without, ceiling views left out; every second pair has the fall
 on the right. Nothing is chosen on these videos.
@@ -26,15 +26,15 @@ from falldet.evaluation.matching import match_alerts
 from falldet.extraction.pose_cache import PoseCache
 from falldet.io.files import finished_file
 from falldet.io.video import VideoWriter, read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
+from falldet.runtime import signals as cli
 from falldet.runtime.runner import DemoOptions, run_demo
 from falldet.types import Event
 from research.tracking.scenes import CEILING
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "two_people.md"
-HEIGHT, GAP, GREY = 360, 24, 128
+HEIGHT, GAP, GRAY = 360, 24, 128
 SURE = 0.2
 """Only people with at least this score say where a clip is cut."""
 
@@ -101,7 +101,7 @@ def write_video(pair: Pair, cache: PoseCache, path: Path) -> int:
     middle = 0
     with VideoWriter(path, crf=18) as writer:  # finer than for looking at: poses are taken of it
         for time_s, first, second in together(left, right):
-            ground = np.full((HEIGHT, GAP, 3), GREY, np.uint8)
+            ground = np.full((HEIGHT, GAP, 3), GRAY, np.uint8)
             middle = first.shape[1] + GAP // 2
             writer.write(np.concatenate([first, ground, second], axis=1), time_s)
     return middle

@@ -23,8 +23,8 @@ from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.evaluation.matching import match_alerts
 from falldet.extraction.pose_cache import PoseSequence
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Settings, pose_cache
+from falldet.runtime import signals as cli
 from falldet.stages.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK, People
 
@@ -41,7 +41,7 @@ class AspectRule:
     Attributes:
         ratio: the box is at least so many times as wide as high.
         shrink: the box has lost at least this share of its height within `span_s`.
-        sink: the box's centre has gone down by at least this much within `span_s`.
+        sink: the box's center has gone down by at least this much within `span_s`.
         span_s: how far back the rule looks, which makes it a speed.
         hold_s: all this lasts so long.
     """
@@ -77,7 +77,7 @@ class Change:
         time_s: (T,) seconds.
         ratio: (T,) width over height.
         shrink: (T,) share of height lost.
-        sink: (T,) how far the centre went down, in heights before.
+        sink: (T,) how far the center went down, in heights before.
     """
 
     time_s: np.ndarray
@@ -104,11 +104,11 @@ def tracks(frames: Frames) -> list[tuple[np.ndarray, np.ndarray]]:
 def change(time_s: np.ndarray, boxes: np.ndarray, span_s: float) -> Change:
     """Return how the boxes (T, 4) of one track changed over `span_s`, looking back only."""
     width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1).T
-    centre = (boxes[:, 1] + boxes[:, 3]) / 2
+    center = (boxes[:, 1] + boxes[:, 3]) / 2
     first = np.searchsorted(time_s, time_s - span_s)
     tallest = np.array([height[start : stop + 1].max() for stop, start in enumerate(first)])
-    highest = np.array([centre[start : stop + 1].min() for stop, start in enumerate(first)])
-    return Change(time_s, width / height, 1 - height / tallest, (centre - highest) / tallest)
+    highest = np.array([center[start : stop + 1].min() for stop, start in enumerate(first)])
+    return Change(time_s, width / height, 1 - height / tallest, (center - highest) / tallest)
 
 
 def alerts(changes: Sequence[Change], rule: AspectRule) -> list[float]:

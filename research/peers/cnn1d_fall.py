@@ -1,4 +1,4 @@
-"""The peer of the shipped recogniser: a 1-D CNN with the same windows, coordinates, disturbances, loss and schedule.
+"""The peer of the shipped recognizer: a 1-D CNN with the same windows, coordinates, disturbances, loss and schedule.
 
 Train:  python tools/train.py research/peers/cnn1d_fall.py --seed 0
 Export: python tools/export.py research/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_6.pth --out cnn1d.onnx

@@ -4,7 +4,7 @@
 
 Whatever is not given is left out, and a line below the table says how to make it. The rows:
 
-- falldet: configs/demo.py and the shipped recogniser, as a user gets them.
+- falldet: configs/demo.py and the shipped recognizer, as a user gets them.
 - 1-D CNN: research/peers/cnn1d_fall.py, a network that knows no skeleton, trained on the same windows and run in
   falldet's chain.
 - reference recipe as is: configs/stgcn_fall.py, trained on whole clips in image coordinates, run as the reference
@@ -35,21 +35,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from peers import aspect_rule
 from tqdm import tqdm
 
 from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import RATIOS, bootstrap, summarise
+from falldet.evaluation.metrics import RATIOS, bootstrap, summarize
 from falldet.evaluation.replay import Observed, judge, observe_clip
 from falldet.extraction.pose_cache import PoseCache
 from falldet.io.video import read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from falldet.types import Event, EventState, Window, WindowScore
+from research.peers import aspect_rule
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "demo.py"
@@ -126,7 +126,7 @@ class Bench:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="falldet and its peers, fall events on labelled videos, as a markdown table.",
+        description="falldet and its peers, fall events on labeled videos, as a markdown table.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -185,7 +185,7 @@ def chosen_row(name: str, checkpoint: str, bench: Bench) -> Row:
         raise FalldetError("no clip has the split 'val', on which alert scores are chosen; name some in a manifest")
 
     def merit(score: float) -> tuple[float, int, float]:
-        figures = summarise([results[SCORES.index(score)] for results in judged])
+        figures = summarize([results[SCORES.index(score)] for results in judged])
         return figures.f1 or 0.0, -figures.false, score
 
     best = max(SCORES, key=merit)
@@ -199,7 +199,7 @@ def aspect_row(bench: Bench) -> Row:
     for clip in bench.clips:
         frames = aspect_rule.follow(bench.cache.poses(clip.path), bench.settings.tracker)
         results.append(judge_alerts(clip, frames[-1][0], aspect_rule.clip_alerts(frames)))
-    compute = compute_per_second(bench.settings, bench.timed, recognise=lambda windows: [])
+    compute = compute_per_second(bench.settings, bench.timed, recognize=lambda windows: [])
     return Row("height and aspect-ratio rule", results, compute)
 
 
@@ -226,13 +226,13 @@ def neura_row(python: str, hold_s: float, bench: Bench) -> Row:
 def observe(clips: Sequence[ClipRecord], settings: Settings, cache: PoseCache) -> list[Observed]:
     """Run the first half of falldet's chain over every clip."""
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
-    shown = tqdm(clips, unit="clip", desc=Path(settings.recogniser.checkpoint).stem, disable=None)
+    shown = tqdm(clips, unit="clip", desc=Path(settings.recognizer.checkpoint).stem, disable=None)
     return [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in shown]
 
 
 def with_checkpoint(settings: Settings, checkpoint: str) -> Settings:
-    """Return the settings with another recogniser."""
-    return replace(settings, recogniser=replace(settings.recogniser, checkpoint=checkpoint))
+    """Return the settings with another recognizer."""
+    return replace(settings, recognizer=replace(settings.recognizer, checkpoint=checkpoint))
 
 
 def judge_alerts(clip: ClipRecord, duration_s: float, alerts_s: Iterable[float]) -> ClipResult:
@@ -246,12 +246,12 @@ def judge_alerts(clip: ClipRecord, duration_s: float, alerts_s: Iterable[float])
 def compute_per_second(
     settings: Settings,
     clips: Sequence[ClipRecord],
-    recognise: Callable[[list[Window]], list[WindowScore]] | None = None,
+    recognize: Callable[[list[Window]], list[WindowScore]] | None = None,
 ) -> float | None:
     """Return the processor seconds that the whole chain takes per second of the clips, None where there are none."""
     if not clips:
         return None
-    pipeline = Pipeline(settings, recognise)
+    pipeline = Pipeline(settings, recognize)
     used_s = length_s = 0.0
     for clip in clips:
         started_s, last_s = time.process_time(), 0.0
@@ -266,7 +266,7 @@ def as_markdown(rows: Sequence[Row], split: str) -> str:
     results = rows[0].results
     minutes = sum(result.duration_s for result in results) / 60
     lines = [
-        f"Split {split}: {len(results)} clips, {summarise(results).falls} falls, {minutes:.1f} minutes. "
+        f"Split {split}: {len(results)} clips, {summarize(results).falls} falls, {minutes:.1f} minutes. "
         "In brackets 95 % intervals, videos drawn with replacement.",
         "",
         "| detector | recall | precision | F1 | false alarms, surveillance | delay, median | p95 | compute, s per s |",
@@ -277,7 +277,7 @@ def as_markdown(rows: Sequence[Row], split: str) -> str:
 
 
 def _line(row: Row) -> str:
-    figures = summarise(row.results)
+    figures = summarize(row.results)
     watched = [result for result in row.results if SURVEILLANCE in result.clip.path.parts]
     delays = np.percentile(figures.delays_s, (50, 95)) if figures.delays_s else ()
     cells = [
@@ -294,7 +294,7 @@ def _line(row: Row) -> str:
 
 def _ratio(results: Sequence[ClipResult], name: str) -> str:
     """Return a figure and its interval over videos as text."""
-    value = RATIOS[name](summarise(results))
+    value = RATIOS[name](summarize(results))
     interval = bootstrap(results, RATIOS[name], np.random.default_rng(0), over="video")
     if value is None:
         return "not defined"

@@ -1,7 +1,7 @@
 """What MMAction2's own demo costs a frame: its three APIs on pictures that lie as JPEGs on the disk, as it does it.
 
 Detector and pose network have the weights that falldet's own reference chain is given, so both find the same people;
-the recogniser's are random, which costs the same time. Needs OpenMMLab (`make install`).
+the recognizer's are random, which costs the same time. Needs OpenMMLab (`make install`).
 
 - `inference_detector`: YOLOX-s at 640 x 640.
 - `inference_topdown`: HRNet-w32 at 256 x 192 with flipping, MMPose's default, one crop a person.
@@ -50,9 +50,9 @@ class MmChain:
         config = load_config(CONFIGS / "stgcn_fall.py")
         with scope("mmaction"):
             register_all_modules(init_default_scope=False)
-            self._recogniser = MODELS.build(config.model).eval()
+            self._recognizer = MODELS.build(config.model).eval()
             self._pipeline = Compose(TEN_CLIPS)
-        self._recogniser.cfg = config
+        self._recognizer.cfg = config
 
     def detect(self, picture: Path, count: int) -> np.ndarray:
         """Return the boxes (N, 4) of the `count` surest people of a picture, x0 y0 x1 y1 in pixels."""
@@ -69,7 +69,7 @@ class MmChain:
         names = ("keypoints", "keypoint_scores")
         return {name: np.concatenate([np.asarray(person[name]) for person in people]) for name in names}
 
-    def recognise(self, poses: list[Poses], image_hw: tuple[int, int]) -> None:
+    def recognize(self, poses: list[Poses], image_hw: tuple[int, int]) -> None:
         """Score a window of poses."""
         with scope("mmaction"):
-            inference_skeleton(self._recogniser, poses, image_hw, test_pipeline=self._pipeline)
+            inference_skeleton(self._recognizer, poses, image_hw, test_pipeline=self._pipeline)

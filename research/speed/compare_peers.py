@@ -11,7 +11,7 @@ range. Loading models is not counted. The rows:
   weights find neither moves nor falls; it is looked at 15 times a second, as people who move are.
 - mm APIs: MMAction2's own demo, see research/peers/mm_speed.py. So slow that only `--mm-frames` frames are taken, and
   one window; a window is due every 8 frames. Extracting pictures before and drawing afterwards is not counted.
-- reference re-enacted: the reference project's algorithm with falldet's embedded poses and recogniser, so that what
+- reference re-enacted: the reference project's algorithm with falldet's embedded poses and recognizer, so that what
   differs is the algorithm: all frames in memory, a JPEG each, windows of 48 frames every 8, each person of a window's
   middle frame matched through the window and scored alone, then everything drawn and written.
 - neura-fall-detection: research/peers/neura_events.py, in its own environment, eight frames a second as it asks for.
@@ -42,11 +42,11 @@ from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
 from falldet.geometry import box_iou, square_boxes
 from falldet.io.video import VideoWriter, probe, read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.pose.source import PoseSettings
 from falldet.pose.topdown import make_topdown
 from falldet.profiling.stages import machine
+from falldet.runtime import signals as cli
 from falldet.runtime.runner import DemoOptions, watch
 from falldet.types import People, Window
 from falldet.visualization.overlay import annotate
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "demo.py"
 NEURA = ROOT / "work_dirs" / "peers" / "neura" / "bin" / "python"
-STAND_INS = ROOT / "work_dirs" / "stand_ins"
+RANDOM_WEIGHTS = ROOT / "work_dirs" / "random_weights"
 WINDOW, STRIDE = 48, 8
 CHAIN = "falldet's YOLOX-s and HRNet-w32"
 
@@ -139,13 +139,13 @@ def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
             )
     if "mm" not in without:
         try:
-            from research.speed.random_weights import write_stand_ins
+            from research.speed.random_weights import write_random_weights
         except (FalldetError, ImportError) as error:
             sys.stderr.write(f"the mm APIs are left out: {error}; run `make install`\n")
         else:
             if "FALLDET_CHECKPOINTS" not in os.environ:
-                write_stand_ins(STAND_INS)
-                os.environ["FALLDET_CHECKPOINTS"] = str(STAND_INS)
+                write_random_weights(RANDOM_WEIGHTS)
+                os.environ["FALLDET_CHECKPOINTS"] = str(RANDOM_WEIGHTS)
             chain = replace(
                 settings,
                 pose=PoseSettings("yolox_s+hrnet_w32"),
@@ -221,7 +221,7 @@ def _mm(clip: Path, settings: Settings, people: int, count: int) -> Peer:
             looked = Cost((time.perf_counter() - wall_s) / count, (time.process_time() - cpu_s) / count)
             window = [poses[i % count] for i in range(WINDOW)]
             wall_s, cpu_s = time.perf_counter(), time.process_time()
-            chain.recognise(window, frames[0].image.shape[:2])
+            chain.recognize(window, frames[0].image.shape[:2])
             scored = Cost((time.perf_counter() - wall_s) / STRIDE, (time.process_time() - cpu_s) / STRIDE)
         return Cost((looked.wall_s + scored.wall_s) * fps, (looked.cpu_s + scored.cpu_s) * fps)
 
@@ -254,7 +254,7 @@ def _reference(clip: Path, pipeline: Pipeline) -> None:
             middle = start + WINDOW // 2
             for person in range(len(seen[middle])):
                 window = _matched(seen[start : start + WINDOW], seen[middle], person, image_hw)
-                (score,) = pipeline.recognise([window])
+                (score,) = pipeline.recognize([window])
                 for number in range(start, start + WINDOW):
                     best[number, person] = max(best.get((number, person), 0.0), score.fall)
         with VideoWriter(Path(folder) / "out.mp4", 25) as writer:

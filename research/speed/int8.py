@@ -20,12 +20,12 @@ import numpy as np
 
 from falldet.geometry import box_iou
 from falldet.io.video import read_frames
-from falldet.models.openvino import signals as cli
 from falldet.pose.detector import YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.exported import Precision, compile_network, exported_network, find_network, read_network
 from falldet.pose.movenet import MoveNet
-from falldet.pose.quantize import quantise
+from falldet.pose.quantize import quantize
+from falldet.runtime import signals as cli
 
 PICTURES = 20
 """Pictures of each video that are compared, evenly spread."""
@@ -37,7 +37,7 @@ HEAD = """\
 
 
 def main() -> int:
-    """Quantise, compare, print a table."""
+    """Quantize, compare, print a table."""
     parser = argparse.ArgumentParser(description="Compare exported networks in f32 and int8.")
     parser.add_argument("networks", nargs="+", help="names as in yolox_s, or exported .onnx or .xml files")
     parser.add_argument("--calibrate", nargs="+", required=True, metavar="VIDEO", help="videos that int8 is made with")
@@ -51,7 +51,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.networks:
             f32 = Path(name) if Path(name).is_file() else exported_network(find_network(name))
-            int8 = quantise(f32, arguments.calibrate, Path(folder) / f"{f32.stem}-int8.xml")
+            int8 = quantize(f32, arguments.calibrate, Path(folder) / f"{f32.stem}-int8.xml")
             cells = _movement(f32, int8, pictures, arguments.threads) + _times(f32, int8, arguments)
             sys.stdout.write(f"| {f32.stem} | " + " | ".join(cells) + " |\n")
             sys.stdout.flush()

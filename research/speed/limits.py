@@ -22,8 +22,8 @@ from openvino import opset13
 from falldet.evaluation.markdown import table
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
-from falldet.models.openvino import signals as cli
 from falldet.profiling.stages import machine
+from falldet.runtime import signals as cli
 from falldet.stages.recognizer import WINDOW_FRAMES
 
 SIDE = 768
@@ -56,9 +56,9 @@ def _networks() -> list[tuple[str, openvino.Model]]:
     movenet.reshape([1, 192, 256, 3])
     networks = [("MoveNet MultiPose, a 4:3 picture at 256", movenet)]
     for windows in (1, 4):
-        recogniser = openvino_core().read_model(find_checkpoint("stgcn_fall"))
-        recogniser.reshape([windows, 1, WINDOW_FRAMES, 17, 3])
-        networks.append((f"the shipped recogniser, {windows} window{'s' * (windows > 1)}", recogniser))
+        recognizer = openvino_core().read_model(find_checkpoint("stgcn_fall"))
+        recognizer.reshape([windows, 1, WINDOW_FRAMES, 17, 3])
+        networks.append((f"the shipped recognizer, {windows} window{'s' * (windows > 1)}", recognizer))
     return networks
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     """Write both videos, run the demo on each, print a table."""
     parser = argparse.ArgumentParser(description="Compare the demo's peak memory on a short and a long video.")
     parser.add_argument("--minutes", type=float, nargs=2, default=(1.0, 10.0), metavar=("SHORT", "LONG"))
-    parser.add_argument("--checkpoint", help="recogniser instead of the shipped one")
+    parser.add_argument("--checkpoint", help="recognizer instead of the shipped one")
     arguments = parser.parse_args()
     options = ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
     images = [frame.image for frame in sample_scene().frames()]

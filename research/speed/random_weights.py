@@ -1,7 +1,7 @@
 """Random weights under OpenMMLab's official names, to time and test the reference chain where these can't be had.
 
-python research/speed/random_weights.py work_dirs/stand_ins
-FALLDET_CHECKPOINTS=work_dirs/stand_ins python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
+python research/speed/random_weights.py work_dirs/random_weights
+FALLDET_CHECKPOINTS=work_dirs/random_weights python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
 
 What they find means nothing, but they find it: the detector sees people everywhere, the pose network is sure of every
 joint. `topdown.max_people` says how many go on. Shapes, and so times, are those of the official weights.
@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from falldet.models.openvino import signals as cli
 from falldet.models.zoo import CHECKPOINTS
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.inference import library_of, scope
 from falldet.openmmlab.training import quiet_libraries
+from falldet.runtime import signals as cli
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NETWORKS = {"yolox_s": "yolox_s_person", "hrnet_w32": "hrnet_w32_coco", "rtmpose_m": "rtmpose_m_coco"}
@@ -28,7 +28,7 @@ BOX_LOG_STRIDES = (0.0, 0.0, 1.5, 2.2)
 """What the detector says of every box: no shift from its cell, 4.5 strides wide, 9 high."""
 
 
-def write_stand_ins(folder: Path) -> None:
+def write_random_weights(folder: Path) -> None:
     """Write one file for each network into `folder`; the same bytes' worth of randomness every time."""
     quiet_libraries()
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ def _open_eyes(network: nn.Module) -> None:
 def main() -> int:
     """Parse the arguments and write."""
     parser = argparse.ArgumentParser(description="Write random weights under OpenMMLab's official names.")
-    parser.add_argument("folder", type=Path, help="where the files go, such as work_dirs/stand_ins")
+    parser.add_argument("folder", type=Path, help="where the files go, such as work_dirs/random_weights")
     folder = parser.parse_args().folder
-    write_stand_ins(folder)
+    write_random_weights(folder)
     sys.stdout.write(f"use them with FALLDET_CHECKPOINTS={folder}\n")
     return cli.EXIT_OK
 

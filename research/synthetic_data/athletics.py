@@ -1,4 +1,4 @@
-"""Sport before the recogniser: captured motions seen by virtual cameras, none of them a fall.
+"""Sport before the recognizer: captured motions seen by virtual cameras, none of them a fall.
 
     pip download --no-deps pybullet && unzip pybullet-*.whl 'pybullet_data/data/motions/*'
     python research/synthetic_data/athletics.py --motions pybullet_data/data/motions --out work_dirs/athletics.pkl
@@ -34,9 +34,9 @@ from falldet.data.annotations import dump_annotations
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
 from falldet.evaluation.replay import judge
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.pose.source import NoPoseSource
+from falldet.runtime import signals as cli
 from falldet.skeleton import FLIP_INDICES, HIPS, JOINT_COUNT
 from falldet.synthetic.camera import NEAR_M, Camera
 from falldet.synthetic.pose_noise import observe_joints
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("work_dirs/athletics.pkl"), help="(default: %(default)s)")
     parser.add_argument("--cameras", type=int, default=12, help="views of each motion (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same clips (default: 0)")
-    parser.add_argument("--checkpoint", default="stgcn_fall", help="recogniser, .onnx or .pth (default: the shipped)")
+    parser.add_argument("--checkpoint", default="stgcn_fall", help="recognizer, .onnx or .pth (default: the shipped)")
     arguments = parser.parse_args()
     if arguments.cameras < 1:
         parser.error("--cameras must be at least 1")
@@ -74,7 +74,7 @@ def main() -> int:
     }
     write_clips(clips, arguments.out)
     settings = Settings.from_groups(read_settings(CONFIG))
-    settings = replace(settings, recogniser=replace(settings.recogniser, checkpoint=arguments.checkpoint))
+    settings = replace(settings, recognizer=replace(settings.recognizer, checkpoint=arguments.checkpoint))
     sys.stdout.write("\n".join(alert_table(clips, settings)) + "\n")
     return cli.EXIT_OK
 

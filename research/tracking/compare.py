@@ -34,8 +34,8 @@ from falldet.config import read_settings
 from falldet.data.manifest import read_manifest
 from falldet.errors import FalldetError
 from falldet.geometry import box_iou
-from falldet.models.openvino import signals as cli
 from falldet.pipeline.detector import Settings, pose_cache
+from falldet.runtime import signals as cli
 from falldet.stages.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 from research.tracking.grid import GREEDY_GRID, GRID, NUMBERS, Grid

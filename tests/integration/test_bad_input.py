@@ -137,13 +137,13 @@ CASES = {
     "code in the config": demo_options(
         "c.py:1: only", "--config", "c.py", prepare=lambda folder: written(folder / "c.py", "import os")
     ),
-    "unknown recogniser": demo_options("no file and no known checkpoint", "--checkpoint", "none.onnx"),
-    "text as a recogniser": demo_options(
+    "unknown recognizer": demo_options("no file and no known checkpoint", "--checkpoint", "none.onnx"),
+    "text as a recognizer": demo_options(
         "x.onnx", "--checkpoint", "x.onnx", prepare=lambda folder: written(folder / "x.onnx", "no model")
     ),
     "missing folder": extraction("no folder v", lambda folder: None),
     "folder without videos": extraction("holds no video", lambda folder: (folder / "v").mkdir()),
-    "unlabelled videos": extraction("1 videos, none of them", lambda folder: written(folder / "v" / "a.mp4", "x")),
+    "unlabeled videos": extraction("1 videos, none of them", lambda folder: written(folder / "v" / "a.mp4", "x")),
     "only broken videos": extraction(
         "none of the 2 videos could be used",
         lambda folder: [written(folder / "v" / "fall" / name, "x") for name in ("a.mp4", "b.mp4")],
@@ -330,7 +330,7 @@ def test_a_mistake_found_later_is_one_sentence_and_leaves_nothing(with_models: d
             prepare=lambda folder: written(folder / "x.pth", pickle.dumps(Fraction(1, 2))),
         ),
     ],
-    ids=["annotations", "recogniser"],
+    ids=["annotations", "recognizer"],
 )
 def test_a_wrong_pickle_is_one_sentence(tmp_path: Path, case: Case) -> None:
     if importlib.util.find_spec("mmaction") is None:
@@ -413,7 +413,7 @@ from falldet.pipeline.detector import Pipeline, Settings
 for _ in range(2):
     pipeline = Pipeline(Settings())
     pipeline.pose_source(__import__("numpy").zeros((48, 64, 3), "uint8"))
-    del pipeline.recognise
+    del pipeline.recognize
     gc.collect()
     del pipeline
     gc.collect()

@@ -14,11 +14,10 @@ pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (mak
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
 pytestmark = pytest.mark.openmmlab
 
-import stand_ins  # noqa: E402
-
 from falldet.data.annotations import load_annotations  # noqa: E402
 from falldet.io.video import VideoWriter  # noqa: E402
 from falldet.models.zoo import CHECKPOINTS  # noqa: E402
+from research.speed import random_weights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 POSE = ("--pose", "yolox_s+hrnet_w32", "--cfg-options", "topdown.max_people=1", "topdown.detect_every=4")
@@ -28,7 +27,7 @@ POSE = ("--pose", "yolox_s+hrnet_w32", "--cfg-options", "topdown.max_people=1", 
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random networks under the official names."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    stand_ins.write_stand_ins(folder)
+    random_weights.write_random_weights(folder)
     return folder
 
 

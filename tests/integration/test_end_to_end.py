@@ -1,4 +1,4 @@
-"""The tools as a user runs them, on real video files, with the real pose model and the shipped recogniser."""
+"""The tools as a user runs them, on real video files, with the real pose model and the shipped recognizer."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ from falldet.data.annotations import dump_annotations  # noqa: E402
 from falldet.errors import FalldetError  # noqa: E402
 from falldet.openmmlab.checkpoint import load_checkpoint  # noqa: E402
 from falldet.openmmlab.config import config_beside, load_config  # noqa: E402
-from falldet.openmmlab.export import export_recogniser  # noqa: E402
+from falldet.openmmlab.export import export_recognizer  # noqa: E402
 from falldet.openmmlab.hooks import PicturesHook  # noqa: E402
-from falldet.openmmlab.recognizer import build_recogniser  # noqa: E402
+from falldet.openmmlab.recognizer import build_recognizer  # noqa: E402
 from falldet.openmmlab.testing import evaluate_checkpoint, table  # noqa: E402
 from falldet.openmmlab.training import train  # noqa: E402
-from falldet.stages.recognizer import Recogniser, RecogniserSettings  # noqa: E402
+from falldet.stages.recognizer import Recognizer, RecognizerSettings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "stgcn_fall.py"
@@ -224,37 +224,37 @@ def test_a_checkpoint_is_measured(trained: Path, annotation_file: Path, tmp_path
 @pytest.fixture(scope="module")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = trained / "epoch_2.pth"
-    return export_recogniser(config_beside(checkpoint), checkpoint, tmp_path_factory.mktemp("onnx") / "fall.onnx")
+    return export_recognizer(config_beside(checkpoint), checkpoint, tmp_path_factory.mktemp("onnx") / "fall.onnx")
 
 
 def test_the_export_runs_in_openvino_and_says_how_it_is_fed(exported: Path, trained: Path) -> None:
-    recogniser = Recogniser(RecogniserSettings(checkpoint=str(exported), threads=1))
-    assert (recogniser.normalisation, recogniser.frames, recogniser.window_s) == ("image", 48, None)
+    recognizer = Recognizer(RecognizerSettings(checkpoint=str(exported), threads=1))
+    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("image", 48, None)
     batch = np.random.default_rng(5).uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
-    network = build_recogniser(load_config(trained / "stgcn_fall.py"), trained / "epoch_2.pth")
+    network = build_recognizer(load_config(trained / "stgcn_fall.py"), trained / "epoch_2.pth")
     with torch.no_grad():
         expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(1)[:, 1].numpy()
     for people in (1, 4):
-        np.testing.assert_allclose(recogniser.probabilities(batch[:people]), expected[:people], atol=1e-4)
+        np.testing.assert_allclose(recognizer.probabilities(batch[:people]), expected[:people], atol=1e-4)
 
 
 def test_the_exported_weights_hold_nothing_but_weights(exported: Path, trained: Path, tmp_path: Path) -> None:
     weights = exported.with_suffix(".pth")
     state = torch.load(weights, weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
-    again = export_recogniser(trained / "stgcn_fall.py", weights, tmp_path / "again.onnx")
-    assert Recogniser(RecogniserSettings(checkpoint=str(again))).frames == 48
+    again = export_recognizer(trained / "stgcn_fall.py", weights, tmp_path / "again.onnx")
+    assert Recognizer(RecognizerSettings(checkpoint=str(again))).frames == 48
 
 
-def test_several_checkpoints_become_one_recogniser_that_gives_their_mean(
+def test_several_checkpoints_become_one_recognizer_that_gives_their_mean(
     trained: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     config, checkpoints = trained / "stgcn_fall.py", [trained / "epoch_1.pth", trained / "epoch_2.pth"]
-    alone = [export_recogniser(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
-    together = export_recogniser(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
+    alone = [export_recognizer(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
+    together = export_recognizer(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
     batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
     one, two, mean = (
-        Recogniser(RecogniserSettings(checkpoint=str(path))).probabilities(batch) for path in (*alone, together)
+        Recognizer(RecognizerSettings(checkpoint=str(path))).probabilities(batch) for path in (*alone, together)
     )
     assert np.abs(one - two).max() > 1e-4
     np.testing.assert_allclose(mean, (one + two) / 2, atol=1e-5)
@@ -264,13 +264,13 @@ def test_several_checkpoints_become_one_recogniser_that_gives_their_mean(
 def test_an_export_that_differs_is_not_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falldet.openmmlab.export.TOLERANCE", -1.0)
     with pytest.raises(FalldetError, match="nothing was written"):
-        export_recogniser(trained / "stgcn_fall.py", trained / "epoch_2.pth", tmp_path / "fall.onnx")
+        export_recognizer(trained / "stgcn_fall.py", trained / "epoch_2.pth", tmp_path / "fall.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_another_network_is_told(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match="give the config it was trained with"):
-        export_recogniser(CONFIG, trained / "epoch_2.pth", tmp_path / "fall.onnx")
+        export_recognizer(CONFIG, trained / "epoch_2.pth", tmp_path / "fall.onnx")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_intersection_over_union_is_symmetric_and_a_share(boxes_a: np.ndarray, b
     np.testing.assert_allclose(overlap, box_iou(boxes_b, boxes_a).T, atol=1e-6)
 
 
-def test_square_has_the_longer_side_around_the_same_centre() -> None:
+def test_square_has_the_longer_side_around_the_same_center() -> None:
     boxes = np.array([[10, 20, 50, 100], [0, 0, 80, 40]], np.float32)
     np.testing.assert_allclose(square_boxes(boxes, 1.25), [[-20, 10, 80, 110], [-10, -30, 90, 70]])
 

@@ -27,9 +27,9 @@ def arrays(count: int = 2, joints: int = 17) -> dict[str, np.ndarray]:
         np.zeros((4, 4, 4), np.uint8),
         np.zeros((1, 4, 4, 3), np.uint8),
     ],
-    ids=["float", "grey", "with alpha", "batch"],
+    ids=["float", "gray", "with alpha", "batch"],
 )
-def test_frame_refuses_what_is_no_colour_picture(image: np.ndarray) -> None:
+def test_frame_refuses_what_is_no_color_picture(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8"):
         Frame(0, 0.0, image)
 

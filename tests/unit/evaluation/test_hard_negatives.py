@@ -55,7 +55,7 @@ def cache(tmp_path: Path, video: Path) -> PoseCache:
 
 
 def chain(pace: PaceSettings | None = None) -> Pipeline:
-    """The live chain with the shipped recogniser, looking at every frame if not told otherwise."""
+    """The live chain with the shipped recognizer, looking at every frame if not told otherwise."""
     return Pipeline(Settings(pace=pace or PaceSettings(0)), pose_source=NoPoseSource())
 
 
@@ -111,7 +111,7 @@ def test_the_picture_shows_the_person_five_times(tmp_path: Path, video: Path, ca
     [
         ({"split": "test"}, "the clip belongs to the test split"),
         ({"label": 1}, "the clip has a fall of unknown time"),
-        ({"label": 1, "falls": (FallInterval(3.0, 3.5, True),)}, "somebody falls there, as labelled"),
+        ({"label": 1, "falls": (FallInterval(3.0, 3.5, True),)}, "somebody falls there, as labeled"),
     ],
     ids=["test split", "unknown time", "beside a fall"],
 )

@@ -1,4 +1,4 @@
-"""Alerts matched with labelled falls, the figures that follow from it, and many alert scores from one look."""
+"""Alerts matched with labeled falls, the figures that follow from it, and many alert scores from one look."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import falldet.stages.posture
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import percentile, summarise
+from falldet.evaluation.metrics import percentile, summarize
 from falldet.evaluation.replay import Observed, at_threshold, decide_clip, fuse, judge, judge_all, observe_clip, sweep
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
@@ -110,7 +110,7 @@ def result(falls: Times, alerts: list[float], duration_s: float) -> ClipResult:
 
 
 def test_figures_by_hand() -> None:
-    figures = summarise(
+    figures = summarize(
         [
             result([(5, 6), (20, 21)], [5.5, 7.0], 600),  # right, repeated, missed
             result([(3, 4)], [4.5], 600),
@@ -127,11 +127,11 @@ def test_figures_by_hand() -> None:
 
 
 def test_a_ratio_without_a_denominator_is_none() -> None:
-    nothing = summarise([])
+    nothing = summarize([])
     assert (nothing.recall, nothing.precision, nothing.f1, nothing.false_per_hour) == (None, None, None, None)
-    quiet = summarise([result([], [], 60)])
+    quiet = summarize([result([], [], 60)])
     assert (quiet.recall, quiet.precision, quiet.f1, quiet.false_per_hour) == (None, None, None, 0.0)
-    missed = summarise([result([(1, 2)], [], 60)])
+    missed = summarize([result([(1, 2)], [], 60)])
     assert (missed.recall, missed.precision, missed.f1) == (0.0, None, 0.0)
 
 
@@ -144,9 +144,9 @@ def test_percentiles_are_numpys(values: list[float], percent: float) -> None:
 def test_delays_from_the_end_count_only_where_the_end_is_labelled() -> None:
     known = result([(5, 6), (20, 22)], [5.5, 23.0], 60)
     event_only = replace(known.clip, fall_intervals=(FallInterval(5, 9, False), FallInterval(20, 25, False)))
-    assert summarise([known]).delays_from_end_s == pytest.approx([-0.5, 1.0])
-    assert summarise([replace(known, clip=event_only)]).delays_from_end_s == []
-    assert summarise([replace(known, clip=event_only)]).delays_s == pytest.approx([0.5, 3.0])
+    assert summarize([known]).delays_from_end_s == pytest.approx([-0.5, 1.0])
+    assert summarize([replace(known, clip=event_only)]).delays_from_end_s == []
+    assert summarize([replace(known, clip=event_only)]).delays_s == pytest.approx([0.5, 3.0])
 
 
 @functools.cache
@@ -163,7 +163,7 @@ def poses_of(name: str) -> PoseSequence:
 
 
 def by_head_drop(windows: list[Window]) -> list[WindowScore]:
-    """A recogniser without a model: how far the head came down within the window, of twice the body's height."""
+    """A recognizer without a model: how far the head came down within the window, of twice the body's height."""
     scores = []
     for window in windows:
         heights = np.ptp(window.keypoints[..., 1], axis=1)
@@ -173,7 +173,7 @@ def by_head_drop(windows: list[Window]) -> list[WindowScore]:
 
 
 def pipeline(settings_here: Settings) -> Pipeline:
-    return Pipeline(settings_here, recognise=by_head_drop, pose_source=NoPoseSource())
+    return Pipeline(settings_here, recognize=by_head_drop, pose_source=NoPoseSource())
 
 
 SCENE_NAMES = ("fall_and_recover", "fall_in_company", "lie_down", "squat")
@@ -209,7 +209,7 @@ def test_the_sweep_gives_what_each_alert_score_gives_alone(
     observed: list[Observed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thresholds = (0.1, 0.3, 0.5, 0.85)
-    alone = [summarise(judge_all(observed, at_threshold(Settings(), score))) for score in thresholds]
+    alone = [summarize(judge_all(observed, at_threshold(Settings(), score))) for score in thresholds]
 
     def computed_again(*arguments: object) -> None:
         raise AssertionError("postures are read once, when the video is observed")

@@ -21,7 +21,7 @@ import pytest
 from falldet.data.annotations import load_annotations
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.errors import FalldetError
-from falldet.evaluation.replay import runner as workers
+from falldet.evaluation import runner as workers
 from falldet.evaluation.runner import Judging, available_cores, judge_clips, operating_curve
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
@@ -135,7 +135,7 @@ def test_there_is_a_core() -> None:
 
 @pytest.mark.slow
 def test_the_tool_writes_report_and_hard_negatives(tmp_path: Path) -> None:
-    """A fall labelled as none is a false alarm; one in the test split is not to be learnt from."""
+    """A fall labeled as none is a false alarm; one in the test split is not to be learnt from."""
     lines = ["path,label,split"]
     for name, split in (("fall_forward", "train"), ("fall_backward", "test"), ("walk", "train")):
         path = tmp_path / f"{name}.mp4"

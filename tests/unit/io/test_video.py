@@ -1,4 +1,4 @@
-"""Video in and out: real files, written here, whose grey level tells the number of the frame."""
+"""Video in and out: real files, written here, whose gray level tells the number of the frame."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from falldet.errors import FalldetError
 from falldet.io.video import VideoWriter, is_stream, probe, read_frames
 from falldet.types import Frame
 
-STEP = 5  # grey levels from one frame to the next
+STEP = 5  # gray levels from one frame to the next
 TIME_BASE = Fraction(1, 60_000)
 
 
-def grey(number: int, width: int = 64, height: int = 48) -> np.ndarray:
+def gray(number: int, width: int = 64, height: int = 48) -> np.ndarray:
     return np.full((height, width, 3), 20 + STEP * number, np.uint8)
 
 
 def number_of(frame: Frame) -> int:
-    """The number; colours lose up to three levels on their way through YUV."""
+    """The number; colors lose up to three levels on their way through YUV."""
     return round((float(frame.image.mean()) - 18.5) / STEP)
 
 
@@ -55,7 +55,7 @@ def write(
         if rotation:
             stream.set_display_rotation(rotation)
         for number, time_s in enumerate(times_s):
-            image = grey(number, *size) if images is None else images[number]
+            image = gray(number, *size) if images is None else images[number]
             picture = av.VideoFrame.from_ndarray(image, format="bgr24")
             picture.pts, picture.time_base = round(time_s / TIME_BASE), TIME_BASE
             container.mux(stream.encode(picture))
@@ -180,7 +180,7 @@ def raw_h264(tmp_path: Path, frames: int) -> Path:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(number), format="bgr24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray(number), format="bgr24")))
         container.mux(stream.encode(None))
     return path
 
@@ -298,7 +298,7 @@ def test_a_still_picture_is_a_video_of_one_frame_or_refused(tmp_path: Path) -> N
     with av.open(str(path), "w", format="image2") as container:
         stream = container.add_stream("png", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(0), format="bgr24").reformat(format="rgb24")))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(gray(0), format="bgr24").reformat(format="rgb24")))
         container.mux(stream.encode(None))
     assert times(path) == [0.0]
 
@@ -366,7 +366,7 @@ def test_passwords_of_a_stream_are_not_told() -> None:
 
 
 def test_only_a_few_frames_are_held(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mp4", steady(200, 50), images=[grey(0)] * 200)
+    path = write(tmp_path / "a.mp4", steady(200, 50), images=[gray(0)] * 200)
     alive: list[weakref.ref[np.ndarray]] = []
     for frame in read_frames(path):
         alive.append(weakref.ref(frame.image))
@@ -379,7 +379,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     tracemalloc.start()
     peaks = []
     for frames in (20, 200):
-        path = write(tmp_path / f"{frames}.mkv", steady(frames), size=(320, 240), images=[grey(0, 320, 240)] * frames)
+        path = write(tmp_path / f"{frames}.mkv", steady(frames), size=(320, 240), images=[gray(0, 320, 240)] * frames)
         gc.collect()
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
@@ -407,7 +407,7 @@ def left_over(folder: Path) -> list[str]:
 def test_the_writer_keeps_the_source_s_own_timing(tmp_path: Path, expected: list[float]) -> None:
     with VideoWriter(tmp_path / "a.mp4", fps=25.0) as writer:
         for number, time_s in enumerate(expected):
-            writer.write(grey(number), time_s)
+            writer.write(gray(number), time_s)
     assert times(tmp_path / "a.mp4") == pytest.approx(expected, abs=1e-3)
 
 
@@ -415,7 +415,7 @@ def test_the_file_is_h264_that_starts_playing_at_once_and_may_be_read_by_others(
     path = tmp_path / "deep" / "er" / "a.mp4"
     with VideoWriter(path) as writer:
         for number in range(10):
-            writer.write(grey(number), number / 25)
+            writer.write(gray(number), number / 25)
     contents = path.read_bytes()
     assert contents.index(b"moov") < contents.index(b"mdat")
     with av.open(str(path)) as container:
@@ -427,7 +427,7 @@ def test_the_file_is_h264_that_starts_playing_at_once_and_may_be_read_by_others(
 def test_nothing_stands_under_the_final_name_until_the_end(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4") as writer:
         for number in range(10):
-            writer.write(grey(number), number / 25)
+            writer.write(gray(number), number / 25)
             assert not (tmp_path / "a.mp4").exists()
     assert left_over(tmp_path) == ["a.mp4"]
 
@@ -436,7 +436,7 @@ def interrupted(path: Path, error: BaseException) -> None:
     """Write ten frames, then leave the writer by an exception."""
     with VideoWriter(path) as writer:
         for number in range(10):
-            writer.write(grey(number), number / 25)
+            writer.write(gray(number), number / 25)
         raise error
 
 
@@ -482,13 +482,13 @@ def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
 def test_a_folder_that_can_t_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FalldetError, match="can't write"), VideoWriter(tmp_path / "file" / "a.mp4") as writer:
-        writer.write(grey(0), 0.0)
+        writer.write(gray(0), 0.0)
 
 
 def test_a_change_of_size_and_times_that_don_t_ascend_are_borne(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4") as writer:
         for number, time_s in enumerate([0.0, 0.04, 0.04, 0.02, 0.2]):
-            writer.write(grey(number, *((64, 48) if number < 2 else (128, 96))), time_s)
+            writer.write(gray(number, *((64, 48) if number < 2 else (128, 96))), time_s)
     frames = list(read_frames(tmp_path / "a.mp4"))
     assert [number_of(frame) for frame in frames] == [0, 1, 2, 3, 4]
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}

@@ -16,8 +16,8 @@ from mmengine.registry import DefaultScope
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
 from falldet.openmmlab.backbones import JointCNN
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
-from falldet.openmmlab.export import export_recogniser
-from falldet.stages.recognizer import Recogniser, RecogniserSettings
+from falldet.openmmlab.export import export_recognizer
+from falldet.stages.recognizer import Recognizer, RecognizerSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 CNN = ROOT / "benchmarks" / "peers" / "cnn1d_fall.py"
@@ -64,11 +64,11 @@ def test_the_exported_network_runs_in_the_demo(tmp_path: Path, rng: np.random.Ge
     with DefaultScope.overwrite_default_scope("mmaction"):
         network = MODELS.build(config.model).eval()
     torch.save(network.state_dict(), tmp_path / "cnn.pth")
-    exported = export_recogniser(CNN, tmp_path / "cnn.pth", tmp_path / "cnn.onnx")
+    exported = export_recognizer(CNN, tmp_path / "cnn.pth", tmp_path / "cnn.onnx")
     batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
     with torch.no_grad():
         expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy()
-    recogniser = Recogniser(RecogniserSettings(checkpoint=str(exported)))
-    np.testing.assert_allclose(recogniser.probabilities(batch), expected, atol=1e-4)
+    recognizer = Recognizer(RecognizerSettings(checkpoint=str(exported)))
+    np.testing.assert_allclose(recognizer.probabilities(batch), expected, atol=1e-4)
     window_s = innermost_dataset(config, SPLITS[0])["window"]["length_s"]
-    assert (recogniser.normalisation, recogniser.frames, recogniser.window_s) == ("person", 48, window_s)
+    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person", 48, window_s)

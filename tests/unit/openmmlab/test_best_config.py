@@ -1,4 +1,4 @@
-"""The shipped recogniser's own parts: motion input, disturbances, and the two shipped files being one model."""
+"""The shipped recognizer's own parts: motion input, disturbances, and the two shipped files being one model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
 from falldet.openmmlab.augmentation import DisturbSkeleton
 from falldet.openmmlab.backbones import MotionSTGCN
 from falldet.openmmlab.config import load_config
-from falldet.openmmlab.recognizer import build_recogniser
-from falldet.stages.recognizer import Recogniser
+from falldet.openmmlab.recognizer import build_recognizer
+from falldet.stages.recognizer import Recognizer
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = dict(graph_cfg=dict(layout="coco", mode="stgcn_spatial"), base_channels=8, num_stages=2)
@@ -82,11 +82,11 @@ def test_nobody_is_left_as_it_is() -> None:
 
 def test_the_shipped_weights_and_the_shipped_onnx_are_one_model(rng: np.random.Generator) -> None:
     config = load_config(ROOT / "configs" / "stgcn_fall_best.py")
-    network = build_recogniser(config, ROOT / "checkpoints" / "stgcn_fall.pth").eval()
+    network = build_recognizer(config, ROOT / "checkpoints" / "stgcn_fall.pth").eval()
     batch = rng.uniform(-1, 1, (5, 1, 48, 17, 3)).astype(np.float32)
     batch[..., 2] = np.abs(batch[..., 2])
     with torch.no_grad():
         expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy()
-    recogniser = Recogniser()
-    np.testing.assert_allclose(recogniser.probabilities(batch), expected, atol=1e-4)
-    assert (recogniser.normalisation, recogniser.frames, recogniser.window_s) == ("person", 48, 2.0)
+    recognizer = Recognizer()
+    np.testing.assert_allclose(recognizer.probabilities(batch), expected, atol=1e-4)
+    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person", 48, 2.0)

@@ -1,4 +1,4 @@
-"""From the annotation file to the network's input: what is read, sampled, disturbed and normalised."""
+"""From the annotation file to the network's input: what is read, sampled, disturbed and normalized."""
 
 from __future__ import annotations
 
@@ -122,19 +122,19 @@ def test_midpoints_are_deterministic_in_order_and_leave_the_global_generator_alo
     assert 0 <= indices.min() <= indices.max() < frames
 
 
-def test_image_normalisation_equals_prenormalize2d_where_a_joint_is_present(rng: np.random.Generator) -> None:
+def test_image_normalization_equals_prenormalize2d_where_a_joint_is_present(rng: np.random.Generator) -> None:
     sample = clip(rng)
     seen = sample["keypoint_score"] > 0
     expected = PreNormalize2D()({**sample, "keypoint": sample["keypoint"].copy()})["keypoint"]
-    found = build("NormaliseSkeleton", mode="image")(sample)["keypoint"]
+    found = build("NormalizeSkeleton", mode="image")(sample)["keypoint"]
     np.testing.assert_allclose(found[seen], expected[seen], atol=1e-6)
     assert (found[~seen] == 0).all()
     assert (expected[~seen] == -1).all()
 
 
-def test_an_unknown_normalisation_is_refused() -> None:
+def test_an_unknown_normalization_is_refused() -> None:
     with pytest.raises(FalldetError, match="'room' is unknown; use one of image, person"):
-        build("NormaliseSkeleton", mode="room")
+        build("NormalizeSkeleton", mode="room")
 
 
 @pytest.mark.parametrize("frames", [30, 70, 120])
@@ -195,7 +195,7 @@ def test_the_validation_pipeline_prepares_as_the_live_side_does(rng: np.random.G
     expected = prepare([window], mode)
     config = load_config(CONFIG)
     for step in innermost_dataset(config, "test")["pipeline"]:
-        settings = {**step, "mode": mode} if step["type"] == "NormaliseSkeleton" else step
+        settings = {**step, "mode": mode} if step["type"] == "NormalizeSkeleton" else step
         with DefaultScope.overwrite_default_scope("mmaction"):
             sample = TRANSFORMS.build(settings)(sample)
     np.testing.assert_allclose(sample["inputs"].numpy(), expected, atol=1e-6)

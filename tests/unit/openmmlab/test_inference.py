@@ -35,12 +35,12 @@ from falldet.openmmlab.inference import (  # noqa: E402
     library_of,
     scope,
 )
-from falldet.openmmlab.recognizer import TorchRecogniser  # noqa: E402
+from falldet.openmmlab.recognizer import TorchRecognizer  # noqa: E402
 from falldet.pose.detector import YoloxDetector  # noqa: E402
 from falldet.pose.estimator import CropPoseEstimator  # noqa: E402
 from falldet.pose.movenet import MoveNet  # noqa: E402
 from falldet.pose.topdown import TopDown, TopDownSettings  # noqa: E402
-from falldet.stages.recognizer import Recogniser, RecogniserSettings, make_recogniser  # noqa: E402
+from falldet.stages.recognizer import Recognizer, RecognizerSettings, make_recognizer  # noqa: E402
 from falldet.types import Window  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,9 +80,9 @@ def random_network(config_path: Path) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoints folder with files of random weights under the official names."""
-    folder = tmp_path_factory.mktemp("stand_ins")
+    folder = tmp_path_factory.mktemp("random_weights")
     for config, name in ((YOLOX, "yolox_s"), (HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")):
         torch.save({"state_dict": random_network(config).state_dict()}, folder / CHECKPOINTS[name].file_name)
     return folder
@@ -163,13 +163,13 @@ def test_carried_weights_find_the_people_that_the_official_file_finds(
         person = raw[:, 4] * raw[:, 5]
         boxes, scores = nano_detector(image)
         assert scores.max() == pytest.approx(person.max(), abs=1e-3)
-        centre = raw[person.argmax()]
+        center = raw[person.argmax()]
         cells = np.concatenate([np.full((416 // s) ** 2, s) for s in (8, 16, 32)])
         rows = np.concatenate([np.arange((416 // s) ** 2) for s in (8, 16, 32)])
         stride, row = cells[person.argmax()], rows[person.argmax()]
         x, y = (
-            (centre[0] + row % (416 // stride)) * stride / scale,
-            (centre[1] + row // (416 // stride)) * stride / scale,
+            (center[0] + row % (416 // stride)) * stride / scale,
+            (center[1] + row // (416 // stride)) * stride / scale,
         )
         np.testing.assert_allclose((boxes[0, :2] + boxes[0, 2:]) / 2, [x, y], atol=0.5)
 
@@ -209,12 +209,12 @@ def test_lying_people_whom_the_detector_loses_are_kept(
 @pytest.mark.parametrize(("config", "name"), [(HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
 @pytest.mark.parametrize("flip", [False, True])
 def test_both_engines_give_the_same_joints(
-    stand_ins: Path, tmp_path: Path, rng: np.random.Generator, config: Path, name: str, flip: bool
+    random_weights: Path, tmp_path: Path, rng: np.random.Generator, config: Path, name: str, flip: bool
 ) -> None:
     text = config.read_text(encoding="utf-8").replace("flip_test=False", f"flip_test={flip}")
     path = tmp_path / config.name
     path.write_text(text, encoding="utf-8")
-    checkpoint = stand_ins / CHECKPOINTS[name].file_name
+    checkpoint = random_weights / CHECKPOINTS[name].file_name
     in_torch = TorchPoseEstimator(path, checkpoint)
     live = CropPoseEstimator(export_pose_network(path, checkpoint, tmp_path / "x.onnx"), precision="f32")
     picture = rng.integers(0, 255, (360, 480, 3), np.uint8)
@@ -229,9 +229,9 @@ def test_both_engines_give_the_same_joints(
 
 
 def test_both_engines_give_the_same_boxes_with_yolox_s(
-    stand_ins: Path, tmp_path: Path, rng: np.random.Generator
+    random_weights: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    checkpoint = stand_ins / CHECKPOINTS["yolox_s"].file_name
+    checkpoint = random_weights / CHECKPOINTS["yolox_s"].file_name
     in_torch = TorchDetector(YOLOX, checkpoint)
     live = YoloxDetector(export_pose_network(YOLOX, checkpoint, tmp_path / "x.onnx"), precision="f32")
     for shape in ((480, 640, 3), (300, 200, 3)):
@@ -247,9 +247,9 @@ def test_both_engines_give_the_same_boxes_with_yolox_s(
 
 @pytest.mark.parametrize(("config", "name"), [(YOLOX, "yolox_s"), (HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
 def test_older_layouts_load_and_a_missing_or_foreign_weight_does_not(
-    stand_ins: Path, tmp_path: Path, config: Path, name: str
+    random_weights: Path, tmp_path: Path, config: Path, name: str
 ) -> None:
-    weights = torch.load(stand_ins / CHECKPOINTS[name].file_name, weights_only=True)["state_dict"]
+    weights = torch.load(random_weights / CHECKPOINTS[name].file_name, weights_only=True)["state_dict"]
     older = {key.replace("head.final_layer", "keypoint_head.final_layer"): value for key, value in weights.items()}
     if name == "yolox_s":
         older |= {f"ema_{key.replace('.', '_')}": value for key, value in weights.items()}
@@ -280,12 +280,12 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_three_libraries_in_one_process_in_any_order(stand_ins: Path, rng: np.random.Generator) -> None:
+def test_three_libraries_in_one_process_in_any_order(random_weights: Path, rng: np.random.Generator) -> None:
     picture, boxes = rng.integers(0, 255, (240, 320, 3), np.uint8), np.array([[50, 50, 120, 200]], np.float32)
     makers: dict[str, Callable[[], object]] = {
-        "det": lambda: TorchDetector(YOLOX, stand_ins / CHECKPOINTS["yolox_s"].file_name)(picture),
-        "pose": lambda: TorchPoseEstimator(HRNET, stand_ins / CHECKPOINTS["hrnet_w32"].file_name)(picture, boxes),
-        "action": lambda: TorchRecogniser(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")(
+        "det": lambda: TorchDetector(YOLOX, random_weights / CHECKPOINTS["yolox_s"].file_name)(picture),
+        "pose": lambda: TorchPoseEstimator(HRNET, random_weights / CHECKPOINTS["hrnet_w32"].file_name)(picture, boxes),
+        "action": lambda: TorchRecognizer(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")(
             [a_window(rng)]
         ),
     }
@@ -307,25 +307,25 @@ def a_window(rng: np.random.Generator, frames: int = 48) -> Window:
 
 def test_both_engines_give_the_same_probabilities(rng: np.random.Generator) -> None:
     checkpoint = ROOT / "checkpoints" / "stgcn_fall.pth"
-    settings = RecogniserSettings("torch", str(checkpoint), str(CONFIGS / "stgcn_fall_best.py"))
+    settings = RecognizerSettings("torch", str(checkpoint), str(CONFIGS / "stgcn_fall_best.py"))
     windows = [a_window(rng, frames) for frames in (48, 30, 7)]
-    in_torch = make_recogniser(settings)
-    live = Recogniser()
-    assert (in_torch.normalisation, in_torch.frames, in_torch.window_s) == (
-        live.normalisation,
+    in_torch = make_recognizer(settings)
+    live = Recognizer()
+    assert (in_torch.normalization, in_torch.frames, in_torch.window_s) == (
+        live.normalization,
         live.frames,
         live.window_s,
     )
     falls, others = ([score.fall for score in engine(windows)] for engine in (in_torch, live))
     np.testing.assert_allclose(others, falls, atol=1e-4)
     with pytest.raises(FalldetError, match=r"takes a \.pth file, not .*stgcn_fall\.onnx"):
-        make_recogniser(RecogniserSettings("torch"))
+        make_recognizer(RecognizerSettings("torch"))
 
 
 def test_the_torch_engine_is_mmaction2s_inference_skeleton(rng: np.random.Generator) -> None:
     from mmaction.apis import inference_skeleton
 
-    recogniser = TorchRecogniser(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")
+    recognizer = TorchRecognizer(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")
     window = a_window(rng)
     halves = np.round(window.keypoints * 4) / 4  # inference_skeleton stores joints as float16
     scores = window.scores.astype(np.float16).astype(np.float32)
@@ -333,5 +333,5 @@ def test_the_torch_engine_is_mmaction2s_inference_skeleton(rng: np.random.Genera
     poses = [
         {"keypoints": joints[None], "keypoint_scores": row[None]} for joints, row in zip(halves, scores, strict=True)
     ]
-    expected = inference_skeleton(recogniser.network, poses, window.image_hw, recogniser._pipeline).pred_score[1]
-    assert recogniser([rounded])[0].fall == pytest.approx(float(expected), abs=1e-4)
+    expected = inference_skeleton(recognizer.network, poses, window.image_hw, recognizer._pipeline).pred_score[1]
+    assert recognizer([rounded])[0].fall == pytest.approx(float(expected), abs=1e-4)

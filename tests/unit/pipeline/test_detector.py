@@ -66,7 +66,7 @@ class Waiting(Plain):
         return answer
 
 
-def recognise(windows: list[Window]) -> list[WindowScore]:
+def recognize(windows: list[Window]) -> list[WindowScore]:
     """A score that depends on all that a window holds."""
     return [
         WindowScore(w.track_id, w.start_s, w.stop_s, float(abs(np.sin(w.keypoints.sum() + w.time_s.sum()))))
@@ -80,7 +80,7 @@ DEFAULT = PaceSettings()
 
 
 def run(pose_source: Plain, pace: PaceSettings = EVERY_FRAME, ahead: int = 0) -> list[Seen]:
-    return list(Pipeline(Settings(pace=pace), recognise, pose_source).run(FRAMES, ahead))
+    return list(Pipeline(Settings(pace=pace), recognize, pose_source).run(FRAMES, ahead))
 
 
 def outcome(seen: list[Seen]) -> list[tuple]:
@@ -140,7 +140,7 @@ def test_a_result_comes_as_soon_as_its_people_are_known() -> None:
             given.append(frame.index)
             yield frame
 
-    for seen in Pipeline(Settings(pace=FIFTEEN), recognise, source).run(frames(), ahead=0):
+    for seen in Pipeline(Settings(pace=FIFTEEN), recognize, source).run(frames(), ahead=0):
         if seen.frame is not None:
             assert seen.frame.index >= given[-1] - (seen.frame.index % 2)  # frames between wait for the next
     assert len(given) == len(FRAMES)
@@ -160,7 +160,7 @@ def test_between_poses_people_stay_and_every_frame_keeps_its_row() -> None:
 
 
 def test_after_one_source_the_next_starts_afresh() -> None:
-    pipeline = Pipeline(Settings(pace=FIFTEEN), recognise, truth)
+    pipeline = Pipeline(Settings(pace=FIFTEEN), recognize, truth)
     first = outcome(list(pipeline.run(FRAMES[:121])))
     assert outcome(list(pipeline.run(FRAMES[:121]))) == first
 

@@ -24,11 +24,11 @@ from falldet.errors import FalldetError
 from falldet.io.video import VideoWriter, read_frames
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
-from falldet.pose import quantize as quantising
+from falldet.pose import quantize as quantizing
 from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.exported import Network, int8_network, int8_path, read_network
 from falldet.pose.movenet import MoveNet, MoveNetSettings
-from falldet.pose.quantize import float_layers, import_nncf, quantise, quantise_network
+from falldet.pose.quantize import float_layers, import_nncf, quantize, quantize_network
 from falldet.pose.source import PoseSettings, poses_key
 from falldet.pose.topdown import TopDownSettings, make_topdown
 from falldet.skeleton import JOINT_COUNT
@@ -98,7 +98,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_int8(small: Path, video: Path) -> Path:
     pytest.importorskip("nncf", reason="needs NNCF, requirements/int8.txt")
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        written = quantise(small, [video], small.with_name("small-int8.xml"))
+        written = quantize(small, [video], small.with_name("small-int8.xml"))
     assert not said.getvalue(), "the tool's output is the path alone"
     return written
 
@@ -127,8 +127,8 @@ def test_real_joints_in_int8_stay_on_the_body(
 ) -> None:
     pytest.importorskip("nncf")
     exact = write_tinypose(shared_data.parent / "checkpoints", tmp_path / "tinypose.xml")
-    monkeypatch.setattr(quantising, "PICTURES", 8)
-    int8 = quantise(exact, [shared_data / "gmdcsa24" / "fall" / "s2_12.mp4"], tmp_path / "int8.xml")
+    monkeypatch.setattr(quantizing, "PICTURES", 8)
+    int8 = quantize(exact, [shared_data / "gmdcsa24" / "fall" / "s2_12.mp4"], tmp_path / "int8.xml")
     first, second, find_people = CropPoseEstimator(exact, precision="f32"), CropPoseEstimator(int8), MoveNet()
     moved = []
     for frame in list(read_frames(shared_data / "urfd" / "fall" / "fall-05-cam0.mp4"))[::20]:
@@ -148,11 +148,11 @@ def test_the_last_layers_and_the_decoding_stay_float(small: Path) -> None:
 
 def test_ranges_come_from_pictures_all_over_the_video(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = sum(1 for _ in read_frames(video))
-    seen = list(quantising._pictures(video, 5))
+    seen = list(quantizing._pictures(video, 5))
     assert 4 <= len(seen) <= 5
     last = [frame.image for frame in read_frames(video)][count - count // 4 :]
     assert any(np.array_equal(seen[-1], image) for image in last)
-    assert len(list(quantising._pictures(video, 10_000))) == count
+    assert len(list(quantizing._pictures(video, 10_000))) == count
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_poses_of_another_int8_file_have_another_name(network: Network) -> None:
 def test_without_nncf_one_sentence_names_the_cure(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(FalldetError, match=r"pip install -r requirements-int8\.txt"):
-        quantise_network(network, ["video.mp4"])
+        quantize_network(network, ["video.mp4"])
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_what_is_no_video_is_told_before_anything_is_exported(
 ) -> None:
     pytest.importorskip("nncf")
     with pytest.raises(FalldetError, match=message):
-        quantise_network(network, [source(tmp_path)])
+        quantize_network(network, [source(tmp_path)])
 
 
 def test_a_video_without_people_is_told(small: Path, video: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_video_without_people_is_told(small: Path, video: Path, tmp_path: Path
         for number in range(5):
             writer.write(np.full((120, 160, 3), 90, np.uint8), number / 25)
     with pytest.raises(FalldetError, match=r"nobody is seen in .*empty.mp4"):
-        quantise(small, [empty], tmp_path / "out.xml")
+        quantize(small, [empty], tmp_path / "out.xml")
     assert not list(tmp_path.glob("out*"))
 
 

@@ -151,8 +151,8 @@ def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 def test_a_crop_is_the_box_grown_by_a_quarter_and_to_the_shape_of_the_input(
     box: tuple[float, ...], size: tuple[float, float]
 ) -> None:
-    centres, sizes = crop_places(np.array([box], np.float32), (192, 256))
-    assert centres[0].tolist() == [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
+    centers, sizes = crop_places(np.array([box], np.float32), (192, 256))
+    assert centers[0].tolist() == [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
     assert sizes[0].tolist() == pytest.approx(size)
 
 
@@ -296,9 +296,9 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     broken.write_bytes(b"no network")
     with pytest.raises(FalldetError, match="can't be read as an exported network"):
         read_network(broken, "pose")
-    recogniser = Path(__file__).resolve().parents[3] / "checkpoints" / "stgcn_fall.onnx"
+    recognizer = Path(__file__).resolve().parents[3] / "checkpoints" / "stgcn_fall.onnx"
     with pytest.raises(FalldetError, match=r"stgcn_fall\.onnx is no detector"):
-        read_network(recogniser, "detector")
+        read_network(recognizer, "detector")
 
 
 def test_without_openmmlab_the_export_says_what_to_do(own_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

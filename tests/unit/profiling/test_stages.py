@@ -77,13 +77,13 @@ class Detecting(Bright):
         return super().__call__(image)
 
 
-def recognise(windows: list[Window]) -> list[WindowScore]:
+def recognize(windows: list[Window]) -> list[WindowScore]:
     return [WindowScore(w.track_id, w.start_s, w.stop_s, 0.5) for w in windows]
 
 
 def chain(source: Bright, poses_per_s: float = 0.0) -> tuple[Settings, Pipeline]:
     settings = Settings(pace=PaceSettings(poses_per_s, wake_s=0))
-    return settings, Pipeline(settings, recognise, source)
+    return settings, Pipeline(settings, recognize, source)
 
 
 def test_every_stage_has_its_time_and_the_slow_one_is_seen(clip: Path, people_factory: Callable[..., People]) -> None:
@@ -92,7 +92,7 @@ def test_every_stage_has_its_time_and_the_slow_one_is_seen(clip: Path, people_fa
     assert list(timing.ms) == [stage for stage in STAGES if stage != "detect"]
     assert timing.ms["pose"].p50 >= 10
     assert timing.ms["pose"].p95 >= timing.ms["pose"].p50
-    assert timing.ms["pose"].mean > sum(timing.ms[stage].mean for stage in ("track", "recognise", "fuse"))
+    assert timing.ms["pose"].mean > sum(timing.ms[stage].mean for stage in ("track", "recognize", "fuse"))
     assert timing.frames == 30
     assert timing.people == 1.0
     assert len(timing.runs_fps) == 2
@@ -191,7 +191,7 @@ def test_models_are_shared_and_state_is_not(people_factory: Callable[..., People
     pipelines = shared_pipelines(settings, 3, first)
     assert pipelines[0] is first
     assert {id(p.pose_source) for p in pipelines} == {id(first.pose_source)}
-    assert {id(p.recognise) for p in pipelines} == {id(first.recognise)}
+    assert {id(p.recognize) for p in pipelines} == {id(first.recognize)}
     for part in ("tracker", "windower", "fuser", "recorder", "decoder", "pace"):
         assert len({id(getattr(p, part)) for p in pipelines}) == 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from falldet.data.annotations import load_annotations
 from falldet.errors import FalldetError
 from falldet.skeleton import FLIP_INDICES, HIPS, JOINT_INDEX
 from falldet.stages.windows import label_windows
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 from research.synthetic_data.athletics import clips_of, play, read_motions, split_of, write_clips
 from research.synthetic_data.mocap import COLUMNS, HINGES, QUATERNIONS, Motion, read_motion
 

@@ -1,4 +1,4 @@
-"""Made-up probabilities have the known temperature and calibration error; windows are labelled as in training."""
+"""Made-up probabilities have the known temperature and calibration error; windows are labeled as in training."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from falldet.data.manifest import read_manifest
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.runtime.runner import DemoOptions, run_demo
 from falldet.types import People
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 from research.accuracy.two_people import judged, paired, together, write_video
 from research.tracking.scenes import CLUTTER, KINDS, Actor, Source, compose
 
@@ -46,8 +43,8 @@ def test_a_scene_follows_from_its_seed_and_knows_who_is_who(sources: list[Source
         assert set(frame.seen_ids.tolist()) <= {CLUTTER, *frame.ids.tolist()}
         for row, person in enumerate(frame.seen_ids):
             if person != CLUTTER:
-                centre = frame.boxes[frame.ids == person][0].reshape(2, 2).mean(axis=0)
-                assert np.abs(frame.seen.boxes[row].reshape(2, 2).mean(axis=0) - centre).max() < 40
+                center = frame.boxes[frame.ids == person][0].reshape(2, 2).mean(axis=0)
+                assert np.abs(frame.seen.boxes[row].reshape(2, 2).mean(axis=0) - center).max() < 40
     assert bool(scene.falls) == kind.startswith("falls")
     assert np.diff([frame.time_s for frame in scene.frames]).min() > 0
 

@@ -45,7 +45,7 @@ class Bright:
         pass
 
 
-def recognise(windows: list[Window]) -> list[WindowScore]:
+def recognize(windows: list[Window]) -> list[WindowScore]:
     return [
         WindowScore(w.track_id, w.start_s, w.stop_s, float(abs(np.sin(w.keypoints.sum() + w.time_s.sum()))))
         for w in windows
@@ -54,7 +54,7 @@ def recognise(windows: list[Window]) -> list[WindowScore]:
 
 def chain(people_factory: Callable[..., People]) -> tuple[Pipeline, Settings]:
     settings = Settings()
-    return Pipeline(settings, recognise, Bright(people_factory)), settings
+    return Pipeline(settings, recognize, Bright(people_factory)), settings
 
 
 def test_each_source_gives_what_it_gives_alone(people_factory: Callable[..., People], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def start(code: str) -> subprocess.Popen[str]:
 
 WAITING = """
 import time
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 def main():
     with cli.stop_on_request() as stop:
         print("ready", flush=True)
@@ -102,7 +102,7 @@ def test_the_second_ctrl_c_interrupts_at_once() -> None:
 def test_ctrl_c_works_as_before_afterwards() -> None:
     code = """
 import time
-from falldet.models.openvino import signals as cli
+from falldet.runtime import signals as cli
 def main():
     with cli.stop_on_request():
         pass

@@ -23,8 +23,8 @@ def turned(people: People, degrees: float) -> np.ndarray:
     """The keypoints of `people`, each person turned around the hips."""
     angle = np.radians(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    centre = people.keypoints[:, list(HIPS)].mean(axis=1, keepdims=True)
-    return (people.keypoints - centre) @ rotation.T + centre
+    center = people.keypoints[:, list(HIPS)].mean(axis=1, keepdims=True)
+    return (people.keypoints - center) @ rotation.T + center
 
 
 def test_degree_rises_from_standing_to_lying(people_factory: Callable[..., People]) -> None:

@@ -1,4 +1,4 @@
-"""The recogniser's input: normalisation and preparation of windows."""
+"""The recognizer's input: normalization and preparation of windows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falldet.stages.recognizer import normalise, prepare, uniform_indices
+from falldet.stages.recognizer import normalize, prepare, uniform_indices
 from falldet.types import Window
 
 HW = (480, 640)
@@ -29,7 +29,7 @@ def window(seed: int = 0, steps: int = 20) -> Window:
 @pytest.mark.parametrize("mode", MODES)
 def test_missing_joints_stay_at_0_and_the_others_do_not(mode: str) -> None:
     keypoints, scores = motion()
-    moved = normalise(keypoints, scores, HW, mode)  # type: ignore[arg-type]
+    moved = normalize(keypoints, scores, HW, mode)  # type: ignore[arg-type]
     assert moved.dtype == np.float32
     assert (moved[scores == 0] == 0).all()
     assert (moved[scores > 0] != 0).any(axis=-1).all()
@@ -39,21 +39,21 @@ def test_image_mode_maps_the_frame_to_minus_1_1() -> None:
     keypoints = np.array([[[0, 0], [640, 480], [320, 240], [480, 120], [10, 10]]], np.float32)
     scores = np.array([[1, 1, 1, 1, 0]], np.float32)
     expected = [[[-1, -1], [1, 1], [0, 0], [0.5, -0.5], [0, 0]]]
-    np.testing.assert_allclose(normalise(keypoints, scores, HW, "image"), expected, atol=1e-7)
+    np.testing.assert_allclose(normalize(keypoints, scores, HW, "image"), expected, atol=1e-7)
 
 
 def test_image_mode_is_that_of_the_reference() -> None:
     """MMAction2's PreNormalize2D: (xy - size / 2) / (size / 2)."""
     keypoints, scores = motion(missing=0)
     expected = keypoints / (np.array([640, 480]) / 2) - 1
-    np.testing.assert_allclose(normalise(keypoints, scores, HW, "image"), expected, atol=1e-6)
+    np.testing.assert_allclose(normalize(keypoints, scores, HW, "image"), expected, atol=1e-6)
 
 
 def test_person_mode_by_hand() -> None:
-    """The median of the box centres is the origin, the median of the longer sides is the unit."""
+    """The median of the box centers is the origin, the median of the longer sides is the unit."""
     steps = [((0, 0), (10, 20)), ((100, 0), (140, 20)), ((200, 0), (210, 30))]  # longer sides 20, 40, 30
     keypoints = np.array(steps, np.float32)
-    moved = normalise(keypoints, np.ones((3, 2), np.float32), HW, "person")
+    moved = normalize(keypoints, np.ones((3, 2), np.float32), HW, "person")
     np.testing.assert_allclose(moved, (keypoints - [120, 10]) / 30, atol=1e-6)
 
 
@@ -65,23 +65,23 @@ def test_person_mode_depends_neither_on_place_nor_on_distance(
     keypoints, scores = motion(seed)
     moved = (keypoints * np.float32(scale) + np.float32([right, down])) * (scores[..., None] > 0)
     np.testing.assert_allclose(
-        normalise(moved, scores, (999, 999), "person"), normalise(keypoints, scores, HW, "person"), atol=1e-4
+        normalize(moved, scores, (999, 999), "person"), normalize(keypoints, scores, HW, "person"), atol=1e-4
     )
 
 
 def test_person_mode_keeps_the_way_through_the_window() -> None:
     keypoints, scores = motion(missing=0)
     walking = keypoints + np.arange(20, dtype=np.float32)[:, None, None] * [20, 0]
-    still = normalise(keypoints, scores, HW, "person")[..., 0].mean(axis=1)
-    moved = normalise(walking, scores, HW, "person")[..., 0].mean(axis=1)
+    still = normalize(keypoints, scores, HW, "person")[..., 0].mean(axis=1)
+    moved = normalize(walking, scores, HW, "person")[..., 0].mean(axis=1)
     assert np.ptp(moved) > np.ptp(still) + 0.5
 
 
 def test_person_mode_passes_over_steps_where_nobody_is_seen() -> None:
     keypoints, scores = motion(missing=0)
-    expected = normalise(keypoints, scores, HW, "person")
+    expected = normalize(keypoints, scores, HW, "person")
     gap = np.zeros((5, 17, 2), np.float32), np.zeros((5, 17), np.float32)
-    longer = normalise(np.concatenate([keypoints, gap[0]]), np.concatenate([scores, gap[1]]), HW, "person")
+    longer = normalize(np.concatenate([keypoints, gap[0]]), np.concatenate([scores, gap[1]]), HW, "person")
     np.testing.assert_allclose(longer[:20], expected, atol=1e-6)
     assert (longer[20:] == 0).all()
 
@@ -93,26 +93,26 @@ def test_nobody_and_a_single_joint_give_finite_numbers_without_a_warning(mode: s
     scores = np.zeros((2, 6, 17), np.float32)
     scores[..., :joints] = 1
     keypoints = np.full((2, 6, 17, 2), 50, np.float32) * (scores[..., None] > 0)
-    assert np.isfinite(normalise(keypoints, scores, HW, mode)).all()  # type: ignore[arg-type]
+    assert np.isfinite(normalize(keypoints, scores, HW, mode)).all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_people_of_a_batch_are_normalised_each_for_themselves(mode: str) -> None:
     pairs = [motion(seed) for seed in range(3)]
     keypoints, scores = (np.stack(values) for values in zip(*pairs, strict=True))
-    together = normalise(keypoints, scores, HW, mode)  # type: ignore[arg-type]
+    together = normalize(keypoints, scores, HW, mode)  # type: ignore[arg-type]
     for row, (pose, score) in enumerate(pairs):
-        np.testing.assert_allclose(together[row], normalise(pose, score, HW, mode), atol=1e-6)  # type: ignore[arg-type]
+        np.testing.assert_allclose(together[row], normalize(pose, score, HW, mode), atol=1e-6)  # type: ignore[arg-type]
 
 
 def test_unknown_mode_is_named() -> None:
     with pytest.raises(ValueError, match="'hip' must be 'image' or 'person'"):
-        normalise(*motion(), HW, "hip")  # type: ignore[arg-type]
+        normalize(*motion(), HW, "hip")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("frames", [1, 30, 48])
-def test_prepared_windows_have_the_shape_of_the_recogniser(mode: str, frames: int) -> None:
+def test_prepared_windows_have_the_shape_of_the_recognizer(mode: str, frames: int) -> None:
     windows = [window(seed, steps) for seed, steps in enumerate((1, 7, 20, 60))]
     batch = prepare(windows, mode, frames)  # type: ignore[arg-type]
     assert batch.shape == (4, 1, frames, 17, 3)

@@ -98,11 +98,11 @@ def test_the_camera_projects_known_points() -> None:
 def test_the_camera_turns_as_it_says() -> None:
     point = np.array([0.0, 0.0, 1.0])
     level = Camera(position=(0.0, -4.0, 1.0), pitch_deg=0.0)
-    centre = level.project(point)[0]
-    assert replace(level, pitch_deg=10.0).project(point)[0][1] < centre[1]  # looks down: the point rises
-    assert replace(level, yaw_deg=10.0).project(point)[0][0] > centre[0]  # looks left: the point goes right
+    center = level.project(point)[0]
+    assert replace(level, pitch_deg=10.0).project(point)[0][1] < center[1]  # looks down: the point rises
+    assert replace(level, yaw_deg=10.0).project(point)[0][0] > center[0]  # looks left: the point goes right
     rolled = replace(level, roll_deg=10.0).project(np.array([0.0, 0.0, 2.0]))[0]
-    assert rolled[0] < centre[0]  # turned clockwise: what is above leans to the left
+    assert rolled[0] < center[0]  # turned clockwise: what is above leans to the left
     axes = replace(level, yaw_deg=33.0, pitch_deg=21.0, roll_deg=-12.0).axes()
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(axes) == pytest.approx(1.0)
