@@ -15,7 +15,7 @@ VIDEO ?=
 
 RUN := .venv/bin/python
 SAMPLE := work_dirs/sample.mp4
-EVERY_FRAME := --cfg-options pace.poses_per_s=0
+EVERY_FRAME := --cfg-options sampling.active_fps=0
 PIP := $(RUN) -m pip --disable-pip-version-check
 # pip's log without what is neither a download nor an error.
 BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \

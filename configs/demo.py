@@ -33,15 +33,15 @@ topdown = dict(
     threads=0,
 )
 
-# falldet.stages.frame_sampling.PaceSettings
+# falldet.stages.frame_sampling.SamplingSettings
 pace = dict(
     poses_per_s=15.0,
-    still_poses_per_s=5.0,
-    moving_speed=0.2,
-    moving_s=0.3,
-    empty_s=10.0,
-    wake_score=0.2,
-    wake_s=0.5,
+    idle_fps=5.0,
+    motion_threshold=0.2,
+    motion_hold_s=0.3,
+    empty_hold_s=10.0,
+    full_rate_threshold=0.2,
+    full_rate_hold_s=0.5,
 )
 
 # falldet.stages.tracking.TrackerSettings

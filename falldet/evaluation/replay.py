@@ -61,7 +61,7 @@ class Observed:
 def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> Observed:
     """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
     frames = []
-    for (time_s, people), due in pipeline.pace.chosen(poses.frames(), lambda frame: frame[0]):
+    for (time_s, people), due in pipeline.sampling.chosen(poses.frames(), lambda frame: frame[0]):
         if due:
             tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
             postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)

@@ -22,7 +22,7 @@ from falldet.pose.movenet import STREAMS, MoveNetSettings
 from falldet.pose.source import PoseSettings, make_pose_source, poses_key
 from falldet.pose.topdown import TopDownSettings
 from falldet.stages.events import EventDecoder, EventSettings
-from falldet.stages.frame_sampling import Pace, PaceSettings
+from falldet.stages.frame_sampling import FrameSampler, SamplingSettings
 from falldet.stages.fusion import Fuser, FusionSettings
 from falldet.stages.posture import read_postures
 from falldet.stages.recognizer import RecognizerSettings, WindowRecognizer, make_recognizer
@@ -51,7 +51,7 @@ class Settings:
     recognizer: RecognizerSettings = field(default_factory=RecognizerSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     events: EventSettings = field(default_factory=EventSettings)
-    pace: PaceSettings = field(default_factory=PaceSettings)
+    pace: SamplingSettings = field(default_factory=SamplingSettings)
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, Any]) -> Settings:
@@ -120,7 +120,7 @@ class Pipeline:
             FusionSettings(settings.fusion.record_rule, whole_s, max(whole_s, settings.fusion.patience_s))
         )
         self.decoder = EventDecoder(settings.events)
-        self.pace = Pace(settings.pace)
+        self.sampler = FrameSampler(settings.sampling)
         self._people = People.none()
 
     def run(self, frames: Iterable[Frame], ahead: int = 0) -> Iterator[Seen]:
@@ -145,7 +145,7 @@ class Pipeline:
         answers: dict[int, Callable[[], People]] = {}
         if ahead and hasattr(self.pose_source, "submit"):
             frames = self._foreseen(frames, ahead, answers)
-        for frame, due in self.pace.chosen(frames, lambda frame: frame.time_s):
+        for frame, due in self.sampling.chosen(frames, lambda frame: frame.time_s):
             answer = answers.pop(frame.index, None)
             if due:
                 yield frame, answer or self._submit(frame.image)
@@ -160,7 +160,7 @@ class Pipeline:
         """Yield `frames`, up to `ahead` more that are foreseen to be due having been asked for: `answers` by index."""
         source, waiting = iter(frames), deque[Frame]()
         while True:
-            foresight = copy(self.pace)
+            foresight = copy(self.sampler)
             for place in range(FORESEEN_FRAMES):
                 if place == len(waiting):
                     frame = None if waiting and len(answers) > ahead else next(source, None)
@@ -168,7 +168,7 @@ class Pipeline:
                         break
                     waiting.append(frame)
                 frame = waiting[place]
-                if foresight.is_due(frame.time_s) and len(answers) <= ahead and frame.index not in answers:
+                if foresight.should_process(frame.time_s) and len(answers) <= ahead and frame.index not in answers:
                     answers[frame.index] = self._submit(frame.image)
             if not waiting:
                 return
@@ -198,7 +198,7 @@ class Pipeline:
         self._people = people = self.tracker.update(people, time_s)
         windows = self.windower.push(time_s, people, image_hw)
         scores = self.recognize(windows) if windows else []
-        self.pace.note(time_s, self.tracker.speed(time_s), scores)
+        self.sampling.note(time_s, self.tracker.speed(time_s), scores)
         return people, scores
 
     def decide(
@@ -220,7 +220,7 @@ class Pipeline:
         windows = self.windower.flush()
         self.pose_source.reset()
         self.tracker.reset()
-        self.pace.reset()
+        self.sampling.reset()
         self._people = People.none()
         return self.recognize(windows) if windows else []
 

@@ -19,47 +19,47 @@ JITTER_S = 0.008
 
 
 @dataclass(frozen=True, slots=True)
-class PaceSettings:
+class SamplingSettings:
     """How often poses are taken; a frame that isn't looked at keeps the people of the one before.
 
     Attributes:
         poses_per_s: so many frames a second are looked at while somebody moves. 0 looks at every frame, always.
-        still_poses_per_s: so many are while nobody does. The same as `poses_per_s` leaves movement out of account.
-        moving_speed: who is quicker moves, in longer sides of their box a second,
-        moving_s: and so until this long after the last such look.
-        empty_s: with nobody in sight somebody may have been lost, which counts as moving until this time has passed.
-        wake_score: every frame is looked at once a window has at least this score,
-        wake_s: until this long after the last such window. 0 never goes beyond `poses_per_s`.
+        idle_fps: so many are while nobody does. The same as `poses_per_s` leaves movement out of account.
+        motion_threshold: who is quicker moves, in longer sides of their box a second,
+        motion_hold_s: and so until this long after the last such look.
+        empty_hold_s: with nobody in sight somebody may have been lost, which counts as moving until this time has passed.
+        full_rate_threshold: every frame is looked at once a window has at least this score,
+        full_rate_hold_s: until this long after the last such window. 0 never goes beyond `poses_per_s`.
     """
 
     poses_per_s: float = 15.0
-    still_poses_per_s: float = 5.0
-    moving_speed: float = 0.2
-    moving_s: float = 0.3
-    empty_s: float = 10.0
-    wake_score: float = 0.2
-    wake_s: float = 0.5
+    idle_fps: float = 5.0
+    motion_threshold: float = 0.2
+    motion_hold_s: float = 0.3
+    empty_hold_s: float = 10.0
+    full_rate_threshold: float = 0.2
+    full_rate_hold_s: float = 0.5
 
     def __post_init__(self) -> None:
         """Raise ValueError where a number is out of its range."""
         if self.poses_per_s < 0:
             raise ValueError(f"poses_per_s = {self.poses_per_s} must not be negative; 0 looks at every frame")
-        if self.still_poses_per_s <= 0:
-            raise ValueError(f"still_poses_per_s = {self.still_poses_per_s} must be above 0, or nobody would wake it")
-        for name in ("moving_speed", "moving_s", "empty_s", "wake_s"):
+        if self.idle_fps <= 0:
+            raise ValueError(f"idle_fps = {self.idle_fps} must be above 0, or nobody would wake it")
+        for name in ("motion_threshold", "motion_hold_s", "empty_hold_s", "full_rate_hold_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must not be negative")
 
 
-class Pace:
+class FrameSampler:
     """Says of each frame in turn whether it is to be looked at.
 
     Args:
         settings: how often.
     """
 
-    def __init__(self, settings: PaceSettings | None = None) -> None:
-        self.settings = settings or PaceSettings()
+    def __init__(self, settings: SamplingSettings | None = None) -> None:
+        self.settings = settings or SamplingSettings()
         self.reset()
 
     def reset(self) -> None:
@@ -70,12 +70,12 @@ class Pace:
         self._moving_until_s = math.inf  # until the first look shows something else
         self._awake_until_s = -math.inf
 
-    def is_due(self, time_s: float) -> bool:
+    def should_process(self, time_s: float) -> bool:
         """Return whether the frame at `time_s`, later than the last one, is to be looked at."""
         settings = self.settings
         if settings.poses_per_s == 0:
             return True
-        rate = settings.poses_per_s if time_s < self._moving_until_s else settings.still_poses_per_s
+        rate = settings.poses_per_s if time_s < self._moving_until_s else settings.idle_fps
         if self._last_s is not None:
             self._looks += rate * (time_s - self._last_s)
         self._last_s = time_s
@@ -97,13 +97,13 @@ class Pace:
         """
         if speed is not None or self._seen_s is None:
             self._seen_s = time_s
-        moving = time_s - self._seen_s < self.settings.empty_s if speed is None else speed > self.settings.moving_speed
+        moving = time_s - self._seen_s < self.settings.empty_hold_s if speed is None else speed > self.settings.motion_threshold
         if moving:
-            self._moving_until_s = time_s + self.settings.moving_s
+            self._moving_until_s = time_s + self.settings.motion_hold_s
         elif self._moving_until_s == math.inf:
             self._moving_until_s = time_s
-        if any(score.fall >= self.settings.wake_score for score in scores):
-            self._awake_until_s = time_s + self.settings.wake_s
+        if any(score.fall >= self.settings.full_rate_threshold for score in scores):
+            self._awake_until_s = time_s + self.settings.full_rate_hold_s
 
     def chosen(self, frames: Iterable[Item], time_s: Callable[[Item], float]) -> Iterator[tuple[Item, bool]]:
         """Yield each frame and whether it is to be looked at, which the last one always is.
@@ -117,7 +117,7 @@ class Pace:
         passed_over: list[Item] = []
         for frame in frames:
             yield from ((earlier, False) for earlier in passed_over)
-            due = self.is_due(time_s(frame))
+            due = self.should_process(time_s(frame))
             passed_over = [] if due else [frame]
             if due:
                 yield frame, True

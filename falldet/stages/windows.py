@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from falldet.stages.frame_sampling import Pace, PaceSettings
+from falldet.stages.frame_sampling import FrameSampler, SamplingSettings
 from falldet.types import NO_TRACK, People, Window
 
 WINDOW_FRAMES = 48
@@ -169,7 +169,7 @@ def label_windows(
         clear_overlap: share up to which a window is not a fall.
         speeds: windows take these speeds in turn. At 1.25 a window holds 1.25 * length_s, so that everybody in it
             moves 1.25 times as fast as at 1.
-        poses_per_s: windows take these rates in turn, as `falldet.stages.frame_sampling.PaceSettings`; 0 takes every frame.
+        poses_per_s: windows take these rates in turn, as `falldet.stages.frame_sampling.SamplingSettings`; 0 takes every frame.
 
     Returns:
         Annotations of `WINDOW_FRAMES` frames and one person (M = 1), named `<frame_dir>@<track>@<stop_s>`.
@@ -194,12 +194,12 @@ def label_windows(
 def _person_windows(
     annotation: dict[str, Any], person: int, settings: WindowSettings, poses_per_s: float
 ) -> list[Window]:
-    windower, pace = Windower(settings), Pace(PaceSettings(poses_per_s))
+    windower, pace = Windower(settings), FrameSampler(SamplingSettings(poses_per_s))
     windows: list[Window] = []
     image_hw = tuple(annotation["img_shape"])
     times, scores = annotation["time_s"], annotation["keypoint_score"][person]
     poses = zip(times.tolist(), annotation["keypoint"][person], scores, strict=True)
-    for (time_s, pose, score), due in pace.chosen(poses, lambda pose: pose[0]):
+    for (time_s, pose, score), due in sampling.chosen(poses, lambda pose: pose[0]):
         if not due:
             continue
         seen = slice(0, 1 if score.any() else 0)

@@ -109,23 +109,23 @@ ROWS = {
         ("windows.length_s=2.7",),
     ),
     "again": Row("the recipe trained anew, on another processor; the rows that follow share it"),
-    "every-frame": Row("again, poses of every frame", live=("pace.poses_per_s=0",), trained_as="again"),
+    "every-frame": Row("again, poses of every frame", live=("sampling.active_fps=0",), trained_as="again"),
     "unmoved": Row(
-        "again, 15 poses a second at rest whatever moves", live=("pace.still_poses_per_s=15",), trained_as="again"
+        "again, 15 poses a second at rest whatever moves", live=("sampling.idle_fps=15",), trained_as="again"
     ),
     "wake-at-0.01": Row(
         "unmoved, waking at 0.01 for 1 s (the former default)",
-        live=("pace.still_poses_per_s=15", "pace.wake_score=0.01", "pace.wake_s=1.0"),
+        live=("sampling.idle_fps=15", "sampling.full_rate_threshold=0.01", "sampling.full_rate_hold_s=1.0"),
         trained_as="again",
     ),
     "15-a-second": Row(
         "unmoved, never more than 15 poses a second",
-        live=("pace.still_poses_per_s=15", "pace.wake_s=0"),
+        live=("sampling.idle_fps=15", "sampling.full_rate_hold_s=0"),
         trained_as="again",
     ),
     "10-a-second": Row(
         "unmoved, never more than 10",
-        live=("pace.still_poses_per_s=10", "pace.poses_per_s=10", "pace.wake_s=0"),
+        live=("sampling.idle_fps=10", "sampling.active_fps=10", "sampling.full_rate_hold_s=0"),
         trained_as="again",
     ),
     "bfloat16": Row("again, poses in bfloat16", live=("movenet.precision=fastest",), trained_as="again"),

@@ -59,7 +59,7 @@ SURVEILLANCE = "survnofight"
 """Part of the paths of the surveillance clips, in which nobody falls."""
 
 REFERENCE = (
-    "pace.poses_per_s=0",
+    "sampling.active_fps=0",
     "windows.length_s=1.6",
     "windows.stride_s=0.267",
     "windows.min_track_s=0.8",

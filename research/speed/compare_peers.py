@@ -150,7 +150,7 @@ def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
                 settings,
                 pose=PoseSettings("yolox_s+hrnet_w32"),
                 topdown=replace(settings.topdown, max_people=arguments.people),
-                pace=replace(settings.pace, still_poses_per_s=settings.pace.poses_per_s, wake_s=0.0),
+                pace=replace(settings.sampling, idle_fps=settings.sampling.active_fps, full_rate_hold_s=0.0),
             )
             peers |= _falldet(CHAIN, clip, chain, video_too=False)
             peers["mm APIs"] = _mm(clip, chain, arguments.people, arguments.mm_frames)
@@ -160,8 +160,8 @@ def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
 def _falldet(name: str, clip: Path, settings: Settings, video_too: bool) -> dict[str, Peer]:
     """Return falldet at its pace and at every frame, without video out and, if wanted, with it."""
     peers = {}
-    for pace, poses_per_s in (("", settings.pace.poses_per_s), (", every frame", 0.0)):
-        paced = replace(settings, pace=replace(settings.pace, poses_per_s=poses_per_s))
+    for pace, poses_per_s in (("", settings.sampling.active_fps), (", every frame", 0.0)):
+        paced = replace(settings, pace=replace(settings.sampling, poses_per_s=poses_per_s))
         pipeline = Pipeline(paced)
         if video_too:
             peers[f"{name} with video out{pace}"] = _watching(clip, pipeline, paced, True)

@@ -19,7 +19,7 @@ from falldet.geometry import keypoint_boxes
 from falldet.io.video import VideoWriter
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.pose.source import NoPoseSource
-from falldet.stages.frame_sampling import PaceSettings
+from falldet.stages.frame_sampling import SamplingSettings
 from falldet.synthetic import SCENES, Scene
 from falldet.types import Event, EventState
 from falldet.visualization.overlay import RED
@@ -54,9 +54,9 @@ def cache(tmp_path: Path, video: Path) -> PoseCache:
     return made
 
 
-def chain(pace: PaceSettings | None = None) -> Pipeline:
+def chain(pace: SamplingSettings | None = None) -> Pipeline:
     """The live chain with the shipped recognizer, looking at every frame if not told otherwise."""
-    return Pipeline(Settings(pace=pace or PaceSettings(0)), pose_source=NoPoseSource())
+    return Pipeline(Settings(pace=pace or SamplingSettings(0)), pose_source=NoPoseSource())
 
 
 def false_alarms(
@@ -154,7 +154,7 @@ def test_a_second_run_replaces_the_first(tmp_path: Path, video: Path, cache: Pos
 
 @pytest.mark.openmmlab
 def test_at_a_slower_pace_the_frames_looked_at_are_taken(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    mined = mine(tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(PaceSettings(5, wake_s=0)))
+    mined = mine(tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(SamplingSettings(5, full_rate_hold_s=0)))
     (annotation,) = load_annotations(mined.path or "")["annotations"]
     assert np.rint(annotation["time_s"] * FPS).tolist() == [*range(0, 40, 2), 39]  # the last one is always looked at
     assert annotation["keypoint_score"][0].any(axis=1)[1:].all()  # a track begins with the second look

@@ -197,7 +197,7 @@ def test_the_decisions_are_those_of_the_live_chain(observed: list[Observed], ale
         poses = poses_of(name)
         seen = [
             chain.follow(index, time_s, people, poses.image_hw)
-            for (index, (time_s, people)), due in chain.pace.chosen(enumerate(poses.frames()), lambda item: item[1][0])
+            for (index, (time_s, people)), due in chain.sampling.chosen(enumerate(poses.frames()), lambda item: item[1][0])
             if due
         ]
         seen.append(chain.finish(clip.duration_s))

@@ -16,7 +16,7 @@ from falldet.models import openvino as runtime
 from falldet.models.checkpoints import find_checkpoint
 from falldet.pipeline.detector import Pipeline, Seen, Settings
 from falldet.pose.movenet import MoveNet
-from falldet.stages.frame_sampling import PaceSettings
+from falldet.stages.frame_sampling import SamplingSettings
 from falldet.synthetic import SCENES
 from falldet.types import Frame, People, Window, WindowScore
 
@@ -74,12 +74,12 @@ def recognize(windows: list[Window]) -> list[WindowScore]:
     ]
 
 
-EVERY_FRAME, FIFTEEN = PaceSettings(0), PaceSettings(15, still_poses_per_s=15, wake_s=0)
-WAKING, MOVING = replace(FIFTEEN, wake_score=0.9, wake_s=0.3), replace(FIFTEEN, still_poses_per_s=5)
-DEFAULT = PaceSettings()
+EVERY_FRAME, FIFTEEN = SamplingSettings(0), SamplingSettings(15, idle_fps=15, full_rate_hold_s=0)
+WAKING, MOVING = replace(FIFTEEN, full_rate_threshold=0.9, full_rate_hold_s=0.3), replace(FIFTEEN, idle_fps=5)
+DEFAULT = SamplingSettings()
 
 
-def run(pose_source: Plain, pace: PaceSettings = EVERY_FRAME, ahead: int = 0) -> list[Seen]:
+def run(pose_source: Plain, pace: SamplingSettings = EVERY_FRAME, ahead: int = 0) -> list[Seen]:
     return list(Pipeline(Settings(pace=pace), recognize, pose_source).run(FRAMES, ahead))
 
 
@@ -100,7 +100,7 @@ def outcome(seen: list[Seen]) -> list[tuple]:
 
 @pytest.mark.parametrize("ahead", [1, 2])
 @pytest.mark.parametrize("pace", [EVERY_FRAME, FIFTEEN, WAKING, MOVING, DEFAULT])
-def test_asking_ahead_changes_nothing(ahead: int, pace: PaceSettings) -> None:
+def test_asking_ahead_changes_nothing(ahead: int, pace: SamplingSettings) -> None:
     source = Waiting()
     plain = run(truth, pace)
     assert outcome(run(source, pace, ahead)) == outcome(plain)
@@ -111,12 +111,12 @@ def test_asking_ahead_changes_nothing(ahead: int, pace: PaceSettings) -> None:
 
 
 def test_while_little_moves_fewer_frames_are_looked_at() -> None:
-    def looked(pace: PaceSettings) -> int:
+    def looked(pace: SamplingSettings) -> int:
         source = Waiting()
         run(source, pace, ahead=0)
         return len(source.asked)
 
-    assert looked(replace(MOVING, moving_speed=10.0)) < 0.5 * looked(FIFTEEN)  # but at first, people being new
+    assert looked(replace(MOVING, motion_threshold=10.0)) < 0.5 * looked(FIFTEEN)  # but at first, people being new
     assert 0.5 * looked(FIFTEEN) < looked(MOVING) < looked(FIFTEEN)
 
 
@@ -125,7 +125,7 @@ def test_every_frame_is_looked_at_while_somebody_may_be_falling() -> None:
         return [WindowScore(w.track_id, w.start_s, w.stop_s, 0.5 if 2.0 <= w.stop_s < 3.0 else 0.0) for w in windows]
 
     source = Waiting()
-    list(Pipeline(Settings(pace=replace(FIFTEEN, wake_s=1.0)), suspicious, source).run(FRAMES, ahead=2))
+    list(Pipeline(Settings(pace=replace(FIFTEEN, full_rate_hold_s=1.0)), suspicious, source).run(FRAMES, ahead=2))
     awake = range(61, 113)  # from the look at 2.0 s on until one second after that at 2.77 s
     odd = [index for index in source.asked if index % 2 == 1 and index < len(FRAMES) - 1]
     assert odd == [index for index in awake if index % 2 == 1]

@@ -29,7 +29,7 @@ from falldet.profiling.stages import (
     with_people,
 )
 from falldet.runtime.multi_source import measure_cameras, shared_pipelines, side_by_side
-from falldet.stages.frame_sampling import PaceSettings
+from falldet.stages.frame_sampling import SamplingSettings
 from falldet.synthetic import SCENES
 from falldet.types import People, Window, WindowScore
 
@@ -82,7 +82,7 @@ def recognize(windows: list[Window]) -> list[WindowScore]:
 
 
 def chain(source: Bright, poses_per_s: float = 0.0) -> tuple[Settings, Pipeline]:
-    settings = Settings(pace=PaceSettings(poses_per_s, wake_s=0))
+    settings = Settings(pace=SamplingSettings(poses_per_s, full_rate_hold_s=0))
     return settings, Pipeline(settings, recognize, source)
 
 

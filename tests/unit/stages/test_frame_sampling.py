@@ -8,13 +8,13 @@ from copy import copy
 import numpy as np
 import pytest
 
-from falldet.stages.frame_sampling import Pace, PaceSettings
+from falldet.stages.frame_sampling import FrameSampler, SamplingSettings
 from falldet.types import WindowScore
 
 
 def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
-    pace = Pace(PaceSettings(poses_per_s))
-    return np.array([pace.is_due(float(time_s)) for time_s in times_s])
+    pace = FrameSampler(SamplingSettings(poses_per_s))
+    return np.array([sampling.should_process(float(time_s)) for time_s in times_s])
 
 
 def test_by_default_every_frame_is_looked_at() -> None:
@@ -46,46 +46,46 @@ def test_an_inexact_clock_leaves_no_hole(rng: np.random.Generator) -> None:
 
 
 def test_a_gap_is_followed_by_a_frame_that_is_looked_at() -> None:
-    pace = Pace(PaceSettings(15))
-    assert [pace.is_due(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
+    pace = FrameSampler(SamplingSettings(15))
+    assert [sampling.should_process(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
 
 
 def test_after_a_reset_the_next_frame_is_looked_at() -> None:
-    pace = Pace(PaceSettings(15))
-    assert pace.is_due(10.0)
-    pace.reset()
-    assert pace.is_due(0.0)
+    pace = FrameSampler(SamplingSettings(15))
+    assert sampling.should_process(10.0)
+    sampling.reset()
+    assert sampling.should_process(0.0)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("poses_per_s", -1),
-        ("still_poses_per_s", 0),
-        ("moving_speed", -1),
-        ("moving_s", -1),
-        ("empty_s", -1),
-        ("wake_s", -1),
+        ("idle_fps", 0),
+        ("motion_threshold", -1),
+        ("motion_hold_s", -1),
+        ("empty_hold_s", -1),
+        ("full_rate_hold_s", -1),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} = {value} must"):
-        PaceSettings(**{name: value})
+        SamplingSettings(**{name: value})
 
 
-SETTINGS = PaceSettings(15, 5, moving_speed=0.2, moving_s=0.3, empty_s=1.9, wake_score=0.5, wake_s=0.2)
+SETTINGS = SamplingSettings(15, 5, motion_threshold=0.2, motion_hold_s=0.3, empty_hold_s=1.9, full_rate_threshold=0.5, full_rate_hold_s=0.2)
 
 
 def looks(
-    speeds: Sequence[float | None], scores: Sequence[float] = (), settings: PaceSettings = SETTINGS, fps: float = 30.0
+    speeds: Sequence[float | None], scores: Sequence[float] = (), settings: SamplingSettings = SETTINGS, fps: float = 30.0
 ) -> list[int]:
     """Frames that are looked at, when a look at frame i shows this speed, and a window of this score where given."""
-    pace, looked = Pace(settings), []
+    pace, looked = FrameSampler(settings), []
     for number, speed in enumerate(speeds):
-        if pace.is_due(number / fps):
+        if sampling.should_process(number / fps):
             looked.append(number)
             window_scores = [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, scores[number])] if scores else []
-            pace.note(number / fps, speed, window_scores)
+            sampling.note(number / fps, speed, window_scores)
     return looked
 
 
@@ -118,17 +118,17 @@ def test_a_score_wakes_it_for_its_time() -> None:
 
 
 def test_a_copy_foresees_without_disturbing() -> None:
-    pace = Pace(SETTINGS)
-    pace.is_due(0.0)
-    pace.note(0.0, 0.0, [])
+    pace = FrameSampler(SETTINGS)
+    sampling.should_process(0.0)
+    sampling.note(0.0, 0.0, [])
     foresight = copy(pace)
-    assert [number for number in range(1, 13) if foresight.is_due(number / 30)] == [6, 12]
-    assert [number for number in range(1, 7) if pace.is_due(number / 30)] == [6]
+    assert [number for number in range(1, 13) if foresight.should_process(number / 30)] == [6, 12]
+    assert [number for number in range(1, 7) if sampling.should_process(number / 30)] == [6]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
 def test_the_last_frame_is_always_looked_at(count: int) -> None:
-    chosen = list(Pace(PaceSettings(10)).chosen(range(count), lambda number: number / 20))
+    chosen = list(FrameSampler(SamplingSettings(10)).chosen(range(count), lambda number: number / 20))
     assert [number for number, _ in chosen] == list(range(count))
     assert [due for _, due in chosen] == [number % 2 == 0 or number == count - 1 for number in range(count)]
 
@@ -141,5 +141,5 @@ def test_a_frame_to_be_looked_at_does_not_wait_for_the_next() -> None:
             given.append(number)
             yield number
 
-    waited = [(number, due, given[-1]) for number, due in Pace(PaceSettings(10)).chosen(frames(), lambda n: n / 20)]
+    waited = [(number, due, given[-1]) for number, due in FrameSampler(SamplingSettings(10)).chosen(frames(), lambda n: n / 20)]
     assert waited == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]
