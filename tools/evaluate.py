@@ -67,7 +67,7 @@ def main() -> int:
     from falldet.config import read_settings
     from falldet.data.manifest import read_manifest
     from falldet.evaluation.report import write_report
-    from falldet.evaluation.runner import Judging, available_cores, judge_clips, operating_curve
+    from falldet.evaluation.runner import EvaluationJob, available_cores, evaluate_clips, operating_curve
     from falldet.pipeline.detector import Settings
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
@@ -76,10 +76,10 @@ def main() -> int:
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     clips = [clip for clip in clips if clip.split in (None, *arguments.split)]
     jobs = available_cores() if arguments.jobs is None else arguments.jobs
-    judged, left_out = judge_clips(clips, Judging(settings, THRESHOLDS, arguments.cache), jobs)
-    results, diagnoses = [clip.result for clip in judged], [clip.diagnosis for clip in judged]
+    judged, left_out = evaluate_clips(clips, EvaluationJob(settings, THRESHOLDS, arguments.cache), jobs)
+    results, analyses = [clip.result for clip in judged], [clip.analysis for clip in judged]
     curve = operating_curve(judged, THRESHOLDS)
-    write_report(arguments.out_dir, results, diagnoses, curve, settings.events.alert_score, left_out)
+    write_report(arguments.out_dir, results, analyses, curve, settings.events.alert_score, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
     sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
     if arguments.hard_negatives:
@@ -88,12 +88,12 @@ def main() -> int:
 
 
 def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Path, settings: Settings) -> None:
-    from falldet.evaluation.hard_negatives import mine
+    from falldet.evaluation.hard_negatives import mine_hard_negatives
     from falldet.pipeline.detector import Pipeline, pose_cache
     from falldet.pose.source import NoPoseSource
 
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
-    mined = mine(folder, results, pose_cache(cache, settings), pipeline)
+    mined = mine_hard_negatives(folder, results, pose_cache(cache, settings), pipeline)
     if mined.path is None:
         sys.stdout.write(f"no false alarm to learn from; {len(mined.left_out)} were not taken\n")
         return

@@ -10,8 +10,8 @@ import numpy as np
 
 from falldet.data.manifest import FallInterval
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
-from falldet.evaluation.replay import Observed, ObservedFrame, fuse
-from falldet.extraction.clips import ASSUMED_FALL_S
+from falldet.evaluation.replay import ReplayedClip, ReplayedFrame, fuse
+from falldet.extraction.clips import DEFAULT_DESCENT_S
 from falldet.pipeline.detector import Settings
 from falldet.stages.events import EventSettings
 from falldet.types import Event, WindowScore
@@ -31,7 +31,7 @@ SEEN_SHARE = 0.6
 """Share of the going down that a window must have seen: from there on `label_windows` calls a window a fall."""
 
 
-class Cause(StrEnum):
+class MissCause(StrEnum):
     """The first link of the chain that lost a fall."""
 
     NOBODY = "no person found"
@@ -41,7 +41,7 @@ class Cause(StrEnum):
     RULE = "event rule"
 
 
-class Occasion(StrEnum):
+class FalseAlarmKind(StrEnum):
     """What a false alarm has to do with a fall."""
 
     REPEATED = "second alert for a fall"
@@ -60,7 +60,7 @@ class Miss:
         peak_score: highest fused score of a frame of the going down, None where there was none.
     """
 
-    cause: Cause
+    cause: MissCause
     detail: str
     peak_score: float | None
 
@@ -75,20 +75,20 @@ class FalseAlarm:
         track_age_s: how long the person's track had lived at the alert, seconds.
     """
 
-    occasion: Occasion
+    occasion: FalseAlarmKind
     lying: float
     track_age_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class ErrorAnalysis:
     """The misses and false alarms of one video, in the order of its match's `missed` and `false`."""
 
     misses: list[Miss]
     false_alarms: list[FalseAlarm]
 
 
-def diagnose(observed: Observed, result: ClipResult, settings: Settings) -> Diagnosis:
+def analyze_errors(observed: ReplayedClip, result: ClipResult, settings: Settings) -> ErrorAnalysis:
     """Return why the falls of a judged video were missed and what its false alarms are like.
 
     Whose fall it is is not labeled: with several people in sight, what the best seen of them gave counts.
@@ -99,48 +99,48 @@ def diagnose(observed: Observed, result: ClipResult, settings: Settings) -> Diag
         settings: the fusion and the event rule it was judged by.
     """
     falls = result.clip.fall_intervals
-    return Diagnosis(
+    return ErrorAnalysis(
         [_miss(observed, result, falls[number], settings) for number in result.match.missed],
         [_false_alarm(observed, result, result.events[number]) for number in result.match.false],
     )
 
 
-def _miss(observed: Observed, result: ClipResult, fall: FallInterval, settings: Settings) -> Miss:
-    start_s, end_s = going_down(fall)
+def _miss(observed: ReplayedClip, result: ClipResult, fall: FallInterval, settings: Settings) -> Miss:
+    start_s, end_s = descent(fall)
     windows = [score for score in observed.window_scores if score.start_s < end_s and score.stop_s > start_s]
     fused = [score for settled in fuse(observed, settings.fusion) for score in settled]
     peak = max((score.fall for score in fused if start_s <= score.time_s <= end_s), default=None)
     around = [frame for frame in observed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
     empty = sum(len(frame.people) == 0 for frame in around)
     if not around:
-        return Miss(Cause.NOBODY, "the video has no frame there", peak)
+        return Miss(MissCause.NOBODY, "the video has no frame there", peak)
     if empty > NOBODY_SHARE * len(around):
-        return Miss(Cause.NOBODY, f"nobody in {empty} of {len(around)} frames", peak)
+        return Miss(MissCause.NOBODY, f"nobody in {empty} of {len(around)} frames", peak)
     pose = _pose_score(around)
     if pose < POOR_POSE:
-        return Miss(Cause.POSE, f"mean joint score {pose:.2f}", peak)
+        return Miss(MissCause.POSE, f"mean joint score {pose:.2f}", peak)
     times = _track_times(observed.frames)
     seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
     if seen < SEEN_SHARE:
-        return Miss(Cause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
+        return Miss(MissCause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
     needed = settings.events.alert_score
     if peak is None or peak < needed:
-        return Miss(Cause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
-    return Miss(Cause.RULE, _rule_detail(result, fall, settings.events), peak)
+        return Miss(MissCause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
+    return Miss(MissCause.RULE, _rule_detail(result, fall, settings.events), peak)
 
 
-def going_down(fall: FallInterval) -> tuple[float, float]:
-    """Return start and end of the going down in seconds; `ASSUMED_FALL_S` long where only the event is labeled."""
-    end_s = fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + ASSUMED_FALL_S)
+def descent(fall: FallInterval) -> tuple[float, float]:
+    """Return start and end of the going down in seconds; `DEFAULT_DESCENT_S` long where only the event is labeled."""
+    end_s = fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + DEFAULT_DESCENT_S)
     return fall.start_s, end_s
 
 
-def _pose_score(frames: Sequence[ObservedFrame]) -> float:
+def _pose_score(frames: Sequence[ReplayedFrame]) -> float:
     """Return the mean joint score of the person seen best, over the frames that show somebody."""
     return float(np.mean([frame.people.scores.mean(axis=1).max() for frame in frames if len(frame.people)]))
 
 
-def _track_times(frames: Sequence[ObservedFrame]) -> dict[int, np.ndarray]:
+def _track_times(frames: Sequence[ReplayedFrame]) -> dict[int, np.ndarray]:
     """Return the times (T,) in seconds at which each track was seen, by track id."""
     times: dict[int, list[float]] = {}
     for frame in frames:
@@ -176,7 +176,7 @@ def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings
     return "not confirmed by lying" + (", or in a zone to ignore" if settings.ignore_zones else "")
 
 
-def _false_alarm(observed: Observed, result: ClipResult, event: Event) -> FalseAlarm:
+def _false_alarm(observed: ReplayedClip, result: ClipResult, event: Event) -> FalseAlarm:
     seen = [
         (frame.time_s, float(frame.postures.lying[row]))
         for frame in observed.frames
@@ -186,9 +186,9 @@ def _false_alarm(observed: Observed, result: ClipResult, event: Event) -> FalseA
     return FalseAlarm(_occasion(result, event.alert_s), seen[-1][1], event.alert_s - seen[0][0])
 
 
-def _occasion(result: ClipResult, alert_s: float) -> Occasion:
+def _occasion(result: ClipResult, alert_s: float) -> FalseAlarmKind:
     falls = result.clip.fall_intervals
     if not falls:
-        return Occasion.UNKNOWN if result.clip.label else Occasion.NO_FALL
+        return FalseAlarmKind.UNKNOWN if result.clip.label else FalseAlarmKind.NO_FALL
     repeated = any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for fall in falls)
-    return Occasion.REPEATED if repeated else Occasion.BESIDE
+    return FalseAlarmKind.REPEATED if repeated else FalseAlarmKind.BESIDE

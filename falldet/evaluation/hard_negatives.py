@@ -20,7 +20,7 @@ from tqdm import tqdm
 from falldet.data.annotations import dump_annotations
 from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult
-from falldet.evaluation.replay import observe_clip
+from falldet.evaluation.replay import replay_clip
 from falldet.extraction.clips import frame_dirs
 from falldet.extraction.pose_cache import PoseCache
 from falldet.io.files import finished_file
@@ -50,7 +50,7 @@ MARK = "_false_alarm_"
 
 
 @dataclass(frozen=True, slots=True)
-class Mined:
+class HardNegatives:
     """What was made of the false alarms.
 
     Attributes:
@@ -66,7 +66,7 @@ class Mined:
     left_out: list[tuple[Path, float, str]]
 
 
-def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline: Pipeline) -> Mined:
+def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline: Pipeline) -> HardNegatives:
     """Write the false alarms of `results` to `folder`: hard_negatives.pkl and a picture each, instead of older ones.
 
     Args:
@@ -102,10 +102,10 @@ def mine(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline
         earlier.unlink()
     if not annotations:
         path.unlink(missing_ok=True)
-        return Mined(None, 0, [], left_out)
+        return HardNegatives(None, 0, [], left_out)
     split = {"train": [annotation["frame_dir"] for annotation in annotations], "val": [], "test": []}
     dump_annotations({"split": split, "annotations": annotations}, path)
-    return Mined(path, len(annotations), pictures, left_out)
+    return HardNegatives(path, len(annotations), pictures, left_out)
 
 
 def span_of(event: Event) -> tuple[float, float]:
@@ -138,7 +138,7 @@ class Track:
 def track_of(clip: ClipRecord, cache: PoseCache, pipeline: Pipeline, track_id: int) -> Track:
     """Return the person to whom the chain gives the number `track_id`, in the frames that it looks at."""
     poses = cache.poses(clip.path)
-    frames = observe_clip(clip, poses, pipeline).frames
+    frames = replay_clip(clip, poses, pipeline).frames
     keypoints = np.zeros((len(frames), JOINT_COUNT, 2), np.float32)
     scores = np.zeros((len(frames), JOINT_COUNT), np.float32)
     for step, frame in enumerate(frames):

@@ -13,7 +13,7 @@ from falldet.evaluation.matching import ClipResult
 
 
 @dataclass(frozen=True, slots=True)
-class EventFigures:
+class EventMetrics:
     """Event-level figures over a set of videos; a ratio without a denominator is None.
 
     Attributes:
@@ -69,12 +69,12 @@ def tally(results: Sequence[ClipResult]) -> Tally:
     )
 
 
-def figures_of(tallies: Sequence[Tally]) -> EventFigures:
+def figures_of(tallies: Sequence[Tally]) -> EventMetrics:
     """Return the figures of all that was counted in `tallies`."""
     right = sum(each.right for each in tallies)
     missed = sum(each.missed for each in tallies)
     false = sum(each.false for each in tallies)
-    return EventFigures(
+    return EventMetrics(
         right + missed,
         right,
         false,
@@ -87,12 +87,12 @@ def figures_of(tallies: Sequence[Tally]) -> EventFigures:
     )
 
 
-def summarize(results: Sequence[ClipResult]) -> EventFigures:
+def compute_metrics(results: Sequence[ClipResult]) -> EventMetrics:
     """Return the figures of a set of judged videos."""
     return figures_of([tally(results)])
 
 
-Figure = Callable[[EventFigures], float | None]
+Figure = Callable[[EventMetrics], float | None]
 Cluster = Literal["subject", "video"]
 
 RATIOS: dict[str, Figure] = {
@@ -118,7 +118,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def _delay(kind: str, percent: float) -> Figure:
-    def figure(figures: EventFigures) -> float | None:
+    def figure(figures: EventMetrics) -> float | None:
         delays = getattr(figures, kind)
         return percentile(delays, percent) if delays else None
 

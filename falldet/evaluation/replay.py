@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import EventFigures, summarize
+from falldet.evaluation.metrics import EventMetrics, compute_metrics
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.stages.events import EventDecoder, EventSettings
@@ -17,7 +17,7 @@ from falldet.types import Event, People, PersonScore, WindowScore
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedFrame:
+class ReplayedFrame:
     """One frame after pose, tracking and recognizer.
 
     Attributes:
@@ -34,7 +34,7 @@ class ObservedFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ReplayedClip:
     """A video after pose, tracking and recognizer, ready to be decided under any fusion and event settings.
 
     Attributes:
@@ -44,7 +44,7 @@ class Observed:
     """
 
     clip: ClipRecord
-    frames: list[ObservedFrame]
+    frames: list[ReplayedFrame]
     rest: list[WindowScore]
 
     @property
@@ -58,18 +58,18 @@ class Observed:
         return [score for frame in self.frames for score in frame.window_scores] + self.rest
 
 
-def observe_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> Observed:
+def replay_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> ReplayedClip:
     """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
     frames = []
     for (time_s, people), due in pipeline.sampling.chosen(poses.frames(), lambda frame: frame[0]):
         if due:
             tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
             postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
-            frames.append(ObservedFrame(time_s, tracked, postures, window_scores))
-    return Observed(clip, frames, pipeline.score_rest())
+            frames.append(ReplayedFrame(time_s, tracked, postures, window_scores))
+    return ReplayedClip(clip, frames, pipeline.score_rest())
 
 
-def fuse(observed: Observed, settings: FusionSettings) -> list[list[PersonScore]]:
+def fuse(observed: ReplayedClip, settings: FusionSettings) -> list[list[PersonScore]]:
     """Return the fused scores that are settled at each frame of a clip and, as one more item, at its end."""
     fuser = Fuser(settings)
     scores = [
@@ -79,7 +79,7 @@ def fuse(observed: Observed, settings: FusionSettings) -> list[list[PersonScore]
     return [*scores, fuser.flush(observed.rest)]
 
 
-def decide_clip(observed: Observed, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
+def decide_clip(observed: ReplayedClip, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
     """Run the event rule over a clip and its fused `scores`, and return the clip's events, by alert time."""
     decoder = EventDecoder(settings)
     changes = [
@@ -92,7 +92,7 @@ def decide_clip(observed: Observed, scores: Sequence[list[PersonScore]], setting
     return sorted(events.values(), key=lambda event: event.alert_s)
 
 
-def judge(observed: Observed, settings: Settings, thresholds: Sequence[float] = ()) -> list[ClipResult]:
+def judge(observed: ReplayedClip, settings: Settings, thresholds: Sequence[float] = ()) -> list[ClipResult]:
     """Decide one clip and match its alerts with its labeled falls: with these settings, then at each threshold."""
     scores = fuse(observed, settings.fusion)
     falls = [(interval.start_s, interval.end_s) for interval in observed.clip.fall_intervals]
@@ -104,7 +104,7 @@ def judge(observed: Observed, settings: Settings, thresholds: Sequence[float] = 
     return results
 
 
-def judge_all(observed: Sequence[Observed], settings: Settings) -> list[ClipResult]:
+def evaluate_replayed(observed: Sequence[ReplayedClip], settings: Settings) -> list[ClipResult]:
     """Decide every clip with these settings."""
     return [judge(clip, settings)[0] for clip in observed]
 
@@ -121,8 +121,8 @@ def at_threshold(settings: Settings, alert_score: float) -> Settings:
 
 
 def sweep(
-    observed: Sequence[Observed], settings: Settings, thresholds: Sequence[float]
-) -> list[tuple[float, EventFigures]]:
+    observed: Sequence[ReplayedClip], settings: Settings, thresholds: Sequence[float]
+) -> list[tuple[float, EventMetrics]]:
     """Return the figures at each alert threshold, everything else as in `settings`."""
     judged = [judge(clip, settings, thresholds) for clip in observed]
-    return [(threshold, summarize([results[1 + i] for results in judged])) for i, threshold in enumerate(thresholds)]
+    return [(threshold, compute_metrics([results[1 + i] for results in judged])) for i, threshold in enumerate(thresholds)]

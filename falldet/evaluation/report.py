@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from falldet.evaluation.error_analysis import Cause, Diagnosis, Occasion
+from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarmKind
 from falldet.evaluation.markdown import as_markdown
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
-from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventFigures, bootstrap, grouped, percentiles, summarize
+from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventMetrics, bootstrap, grouped, percentiles, compute_metrics
 from falldet.io.files import finished_file
 from falldet.visualization.plots import operating_curve_plot
 
 F1_BAND = 0.05
 """How far F1 may move before the alert score counts as mattering: one fall more or less in about twenty."""
 
-Curve = Sequence[tuple[float, EventFigures]]
+Curve = Sequence[tuple[float, EventMetrics]]
 
 
 def write_report(
     out_dir: Path,
     results: Sequence[ClipResult],
-    diagnoses: Sequence[Diagnosis],
+    analyses: Sequence[ErrorAnalysis],
     curve: Curve,
     threshold: float,
     left_out: Sequence[tuple[Path, str]] = (),
@@ -40,7 +40,7 @@ def write_report(
     Args:
         out_dir: made if it is not there.
         results: the judged videos.
-        diagnoses: of the same videos.
+        analyses: of the same videos.
         curve: figures at each alert threshold, ascending.
         threshold: the alert threshold `results` were judged at.
         left_out: videos that could not be judged, with the reason.
@@ -50,9 +50,9 @@ def write_report(
         "threshold": threshold,
         "rule": f"one to one in time order, right from {EARLY_S} s before the fall to {LATE_S} s after its end",
         **_figures(results, np.random.default_rng(seed)),
-        **_mistakes(results, diagnoses),
+        **_mistakes(results, analyses),
         "curve": [{"threshold": score, **_as_record(figures)} for score, figures in curve],
-        "f1_plateau": f1_plateau(curve, summarize(results).f1, threshold),
+        "f1_plateau": f1_plateau(curve, compute_metrics(results).f1, threshold),
         "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
     }
     with finished_file(out_dir / "report.json") as stream:
@@ -80,7 +80,7 @@ def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, fl
 
 def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
     """Return the figures of all videos together, with their intervals, and those at the level of videos."""
-    figures = summarize(results)
+    figures = compute_metrics(results)
     with_falls = [result for result in results if result.clip.label]
     without = [result for result in results if not result.clip.label]
     return {
@@ -99,7 +99,7 @@ def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[st
     }
 
 
-def _mistakes(results: Sequence[ClipResult], diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+def _mistakes(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) -> dict[str, Any]:
     """Return every missed fall and every false alarm with what is known of it, and how often each kind occurs."""
     missed = [
         {
@@ -108,8 +108,8 @@ def _mistakes(results: Sequence[ClipResult], diagnoses: Sequence[Diagnosis]) -> 
             "end_s": result.clip.fall_intervals[number].end_s,
             **dataclasses.asdict(miss),
         }
-        for result, diagnosis in zip(results, diagnoses, strict=True)
-        for number, miss in zip(result.match.missed, diagnosis.misses, strict=True)
+        for result, analysis in zip(results, analyses, strict=True)
+        for number, miss in zip(result.match.missed, analysis.misses, strict=True)
     ]
     false_alarms = [
         {
@@ -119,18 +119,18 @@ def _mistakes(results: Sequence[ClipResult], diagnoses: Sequence[Diagnosis]) -> 
             "score": result.events[number].score,
             **dataclasses.asdict(alarm),
         }
-        for result, diagnosis in zip(results, diagnoses, strict=True)
-        for number, alarm in zip(result.match.false, diagnosis.false_alarms, strict=True)
+        for result, analysis in zip(results, analyses, strict=True)
+        for number, alarm in zip(result.match.false, analysis.false_alarms, strict=True)
     ]
     return {
         "missed": missed,
-        "miss_causes": _counts(Cause, [miss["cause"] for miss in missed]),
+        "miss_causes": _counts(MissCause, [miss["cause"] for miss in missed]),
         "false_alarms": false_alarms,
-        "false_alarm_occasions": _counts(Occasion, [alarm["occasion"] for alarm in false_alarms]),
+        "false_alarm_occasions": _counts(FalseAlarmKind, [alarm["occasion"] for alarm in false_alarms]),
     }
 
 
-def _as_record(figures: EventFigures) -> dict[str, Any]:
+def _as_record(figures: EventMetrics) -> dict[str, Any]:
     delays = {name: percentiles(getattr(figures, name)) for name in ("delays_s", "delays_from_end_s")}
     return {**dataclasses.asdict(figures), **delays}
 

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from falldet.data.manifest import ClipRecord
 from falldet.errors import FalldetError
-from falldet.evaluation.error_analysis import Diagnosis, diagnose
+from falldet.evaluation.error_analysis import ErrorAnalysis, analyze_errors
 from falldet.evaluation.matching import ClipResult
-from falldet.evaluation.metrics import EventFigures, summarize
-from falldet.evaluation.replay import judge, observe_clip
+from falldet.evaluation.metrics import EventMetrics, compute_metrics
+from falldet.evaluation.replay import judge, replay_clip
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime.signals import stop_on_request
@@ -35,7 +35,7 @@ STOP_CHECK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class EvaluationJob:
     """How videos are judged.
 
     Attributes:
@@ -50,15 +50,15 @@ class Judging:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedClip:
+class ClipEvaluation:
     """One video: how it was judged, why it was judged wrongly, and how it would be judged at other thresholds."""
 
     result: ClipResult
-    diagnosis: Diagnosis
+    analysis: ErrorAnalysis
     at_thresholds: list[ClipResult]
 
 
-Judge = Callable[[ClipRecord], JudgedClip | str]
+Judge = Callable[[ClipRecord], ClipEvaluation | str]
 """A video in, and out how it was judged or, where it can't be read, the reason."""
 
 
@@ -69,9 +69,9 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def judge_clips(
-    clips: Sequence[ClipRecord], judging: Judging, jobs: int = 1
-) -> tuple[list[JudgedClip], list[tuple[Path, str]]]:
+def evaluate_clips(
+    clips: Sequence[ClipRecord], judging: EvaluationJob, jobs: int = 1
+) -> tuple[list[ClipEvaluation], list[tuple[Path, str]]]:
     """Watch and judge every clip, in `jobs` processes with one thread each, or in this one where `jobs` is 1.
 
     Returns:
@@ -86,7 +86,7 @@ def judge_clips(
     recognize = Pipeline(judging.settings, pose_source=NoPoseSource()).recognize  # exported, and checked, once for all
     pose_cache(judging.cache, judging.settings)
     jobs = min(jobs, len(clips))
-    outcomes: dict[int, JudgedClip | str] = {}
+    outcomes: dict[int, ClipEvaluation | str] = {}
     with (
         stop_on_request() as stop,
         tqdm(total=len(clips), unit="video", desc="watching", smoothing=0.1, disable=None) as bar,
@@ -99,7 +99,7 @@ def judge_clips(
             for number, outcome in arriving:
                 outcomes[number] = outcome
                 bar.update()
-    judged = [outcome for _, outcome in sorted(outcomes.items()) if isinstance(outcome, JudgedClip)]
+    judged = [outcome for _, outcome in sorted(outcomes.items()) if isinstance(outcome, ClipEvaluation)]
     left_out = [(clips[n].path, reason) for n, reason in sorted(outcomes.items()) if isinstance(reason, str)]
     if not judged:
         reason = left_out[0][1] if left_out else "there are none"
@@ -107,12 +107,12 @@ def judge_clips(
     return judged, left_out
 
 
-def operating_curve(judged: Sequence[JudgedClip], thresholds: Sequence[float]) -> list[tuple[float, EventFigures]]:
+def operating_curve(judged: Sequence[ClipEvaluation], thresholds: Sequence[float]) -> list[tuple[float, EventMetrics]]:
     """Return the figures at each of the thresholds that the clips were judged at besides the one in use."""
-    return [(score, summarize([clip.at_thresholds[i] for clip in judged])) for i, score in enumerate(thresholds)]
+    return [(score, compute_metrics([clip.at_thresholds[i] for clip in judged])) for i, score in enumerate(thresholds)]
 
 
-def _judge(judging: Judging, recognize: Any, stopped: Callable[[], bool]) -> Judge:
+def _judge(judging: EvaluationJob, recognize: Any, stopped: Callable[[], bool]) -> Judge:
     """Return what judges one clip in this process, and raises KeyboardInterrupt as soon as `stopped` says so."""
     settings = judging.settings
     pipeline = Pipeline(settings, recognize=recognize, pose_source=NoPoseSource())
@@ -122,26 +122,26 @@ def _judge(judging: Judging, recognize: Any, stopped: Callable[[], bool]) -> Jud
         if stopped():
             raise KeyboardInterrupt
 
-    def judge_one(clip: ClipRecord) -> JudgedClip | str:
+    def evaluate_one(clip: ClipRecord) -> ClipEvaluation | str:
         on_frame()
         try:
-            observed = observe_clip(clip, cache.poses(clip.path, on_frame), pipeline)
+            observed = replay_clip(clip, cache.poses(clip.path, on_frame), pipeline)
         except FalldetError as error:
             return str(error)
         result, *others = judge(observed, settings, judging.thresholds)
-        return JudgedClip(result, diagnose(observed, result, settings), others)
+        return ClipEvaluation(result, analyze_errors(observed, result, settings), others)
 
-    return judge_one
+    return evaluate_one
 
 
-def _one_by_one(clips: Sequence[ClipRecord], judge_one: Judge) -> Generator[tuple[int, JudgedClip | str], None, None]:
+def _one_by_one(clips: Sequence[ClipRecord], evaluate_one: Judge) -> Generator[tuple[int, ClipEvaluation | str], None, None]:
     for number, clip in enumerate(clips):
-        yield number, judge_one(clip)
+        yield number, evaluate_one(clip)
 
 
 def _side_by_side(
-    clips: Sequence[ClipRecord], judging: Judging, jobs: int, stop: threading.Event
-) -> Generator[tuple[int, JudgedClip | str], None, None]:
+    clips: Sequence[ClipRecord], judging: EvaluationJob, jobs: int, stop: threading.Event
+) -> Generator[tuple[int, ClipEvaluation | str], None, None]:
     """Yield number and outcome of each clip as they come from `jobs` new processes."""
     context = multiprocessing.get_context("spawn")  # a fork would copy OpenVINO's threads' locks
     stopped = context.Event()
@@ -160,7 +160,7 @@ def _side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
-def _outcome(future: Future[JudgedClip | str]) -> JudgedClip | str:
+def _outcome(future: Future[ClipEvaluation | str]) -> ClipEvaluation | str:
     try:
         return future.result()
     except BrokenProcessPool:
@@ -187,7 +187,7 @@ _worker: Judge
 """What judges a clip in a worker process."""
 
 
-def _start_worker(judging: Judging, stopped: multiprocessing.synchronize.Event) -> None:
+def _start_worker(judging: EvaluationJob, stopped: multiprocessing.synchronize.Event) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
@@ -205,7 +205,7 @@ def _start_worker(judging: Judging, stopped: multiprocessing.synchronize.Event) 
     _worker = _judge(single, make_recognizer(single.settings.recognizer), stopped.is_set)
 
 
-def _work(clip: ClipRecord) -> JudgedClip | str:
+def _work(clip: ClipRecord) -> ClipEvaluation | str:
     return _worker(clip)
 
 

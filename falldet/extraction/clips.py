@@ -25,7 +25,7 @@ from falldet.types import NO_TRACK
 
 logger = logging.getLogger(__name__)
 
-ASSUMED_FALL_S = 1.2
+DEFAULT_DESCENT_S = 1.2
 """Length of the going down where only the whole event is labeled: the median of URFD's labeled falls, rounded up."""
 
 FALL_WEIGHT = 3.0
@@ -126,7 +126,7 @@ def annotate(
     Raises:
         FalldetError: nobody was found in the clip.
     """
-    falls = [_going_down(interval) for interval in clip.fall_intervals]
+    falls = [_descent(interval) for interval in clip.fall_intervals]
     weights = np.ones(len(poses.time_s))
     for start_s, end_s in falls:
         weights[(poses.time_s >= start_s) & (poses.time_s < end_s)] = FALL_WEIGHT
@@ -167,10 +167,10 @@ def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
     return [split or "" for split in splits]
 
 
-def _going_down(interval: FallInterval) -> tuple[float, float]:
+def _descent(interval: FallInterval) -> tuple[float, float]:
     if interval.fall_end_known:
         return interval.start_s, interval.end_s
-    return interval.start_s, min(interval.end_s, interval.start_s + ASSUMED_FALL_S)
+    return interval.start_s, min(interval.end_s, interval.start_s + DEFAULT_DESCENT_S)
 
 
 def _tracks(poses: PoseSequence, settings: TrackerSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

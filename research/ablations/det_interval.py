@@ -24,7 +24,7 @@ from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import summarize
+from falldet.evaluation.metrics import compute_metrics
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.pose.detector import YoloxDetector
@@ -90,7 +90,7 @@ def _row(clips: Sequence[ClipRecord], settings: Settings, topdown: TopDown) -> t
 
     look.reset = topdown.reset
     pipeline = Pipeline(settings, pose_source=look)
-    figures = summarize([_result(clip, pipeline) for clip in tqdm(clips, unit="clip")])
+    figures = compute_metrics([_result(clip, pipeline) for clip in tqdm(clips, unit="clip")])
     return (
         f"{looks.people / looks.count:.2f}",
         f"{1000 * looks.cpu_s / looks.count:.0f}",

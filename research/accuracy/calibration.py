@@ -36,9 +36,9 @@ from tqdm import tqdm
 
 from falldet.data.manifest import FallInterval
 from falldet.errors import FalldetError
-from falldet.evaluation.metrics import summarize
-from falldet.evaluation.replay import Observed, judge, observe_clip
-from falldet.extraction.clips import ASSUMED_FALL_S, FALL_WEIGHT
+from falldet.evaluation.metrics import compute_metrics
+from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
+from falldet.extraction.clips import DEFAULT_DESCENT_S, FALL_WEIGHT
 from falldet.io.files import finished_file
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
@@ -84,7 +84,7 @@ class Fold:
         truth: (N,) bool, the labels.
     """
 
-    observed: list[Observed]
+    observed: list[ReplayedClip]
     fall: np.ndarray
     truth: np.ndarray
 
@@ -144,15 +144,15 @@ def observe(fold: str, settings: Settings, videos: Path, poses: Path) -> Fold:
     """Return a fold's clips as the chain sees them, and their labeled windows."""
     pipeline, cache = Pipeline(settings, pose_source=NoPoseSource()), pose_cache(poses, settings)
     clips = clips_of(FOLDS[fold], ("train", "val"), videos)
-    observed = [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, desc=fold, disable=None)]
+    observed = [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, desc=fold, disable=None)]
     windows = [window for clip in observed for window in labelled_windows(clip)]
     fall, truth = zip(*((score.fall, is_fall) for score, is_fall in windows), strict=True)
     return Fold(observed, np.array(fall), np.array(truth))
 
 
-def labelled_windows(observed: Observed) -> list[tuple[WindowScore, bool]]:
+def labelled_windows(observed: ReplayedClip) -> list[tuple[WindowScore, bool]]:
     """Return the windows of a clip that have a label, and whether it is a fall."""
-    falls = [_going_down(interval) for interval in observed.clip.fall_intervals]
+    falls = [_descent(interval) for interval in observed.clip.fall_intervals]
     seen: dict[int, dict[float, float]] = {}
     for frame in observed.frames:
         for track_id, surety in zip(frame.people.track_ids.tolist(), frame.people.box_scores.tolist(), strict=True):
@@ -175,8 +175,8 @@ def labelled_windows(observed: Observed) -> list[tuple[WindowScore, bool]]:
     return windows
 
 
-def _going_down(fall: FallInterval) -> tuple[float, float]:
-    return fall.start_s, fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + ASSUMED_FALL_S)
+def _descent(fall: FallInterval) -> tuple[float, float]:
+    return fall.start_s, fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + DEFAULT_DESCENT_S)
 
 
 def fitted(fall: np.ndarray, truth: np.ndarray, weight: float = 1.0) -> Scaling:
@@ -218,7 +218,7 @@ def window_figures(fall: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     }
 
 
-def rescored(observed: Observed, scaling: Scaling) -> Observed:
+def rescored(observed: ReplayedClip, scaling: Scaling) -> ReplayedClip:
     """Return a clip with the probabilities of its windows scaled."""
 
     def changed(scores: list[WindowScore]) -> list[WindowScore]:
@@ -229,10 +229,10 @@ def rescored(observed: Observed, scaling: Scaling) -> Observed:
     return replace(observed, frames=frames, rest=changed(observed.rest))
 
 
-def event_counts(observed: Sequence[Observed], settings: Settings) -> dict[str, Any]:
+def event_counts(observed: Sequence[ReplayedClip], settings: Settings) -> dict[str, Any]:
     """Return the labeled falls and, at each alert score, those found and the false alarms."""
     judged = [judge(clip, settings, SCORES)[1:] for clip in observed]
-    figures = [summarize([clip[place] for clip in judged]) for place in range(len(SCORES))]
+    figures = [compute_metrics([clip[place] for clip in judged]) for place in range(len(SCORES))]
     return {
         "labeled": figures[0].falls,
         "right": [each.right for each in figures],

@@ -23,8 +23,8 @@ import numpy as np
 
 from falldet.data.annotations import load_annotations
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import summarize
-from falldet.evaluation.replay import Observed, judge, observe_clip
+from falldet.evaluation.metrics import compute_metrics
+from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
 from falldet.io.files import finished_file
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
@@ -96,19 +96,19 @@ def measure(name: str, seed: int, places: Places) -> dict[str, Any]:
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
     for target in run.targets:
         judged = [judge(each, settings)[0] for each in observe(target, settings, pipeline, places)]
-        figures = summarize(judged)
+        figures = compute_metrics(judged)
         counts[target] = {"falls": figures.falls, "right": figures.right, "false": figures.false, "f1": figures.f1}
     with finished_file(path) as stream:
         json.dump(counts, stream)
     return counts
 
 
-def observe(target: str, settings: Settings, pipeline: Pipeline, places: Places) -> list[Observed]:
+def observe(target: str, settings: Settings, pipeline: Pipeline, places: Places) -> list[ReplayedClip]:
     """Return a target's clips as the chain sees them."""
     if TARGETS[target]:
         clips = clips_of(TARGETS[target], ("val", "test"), places.videos)
         cache = pose_cache(places.poses, settings)
-        return [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in clips]
+        return [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in clips]
     contents = load_annotations(places.data / "fallvision.pkl")
     chosen = set(contents["split"]["test"])
     return [observed_clip(each, pipeline) for each in contents["annotations"] if each["frame_dir"] in chosen]

@@ -21,8 +21,8 @@ from falldet.config import read_settings
 from falldet.data.manifest import read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import summarize
-from falldet.evaluation.replay import Observed, decide_clip, fuse, observe_clip
+from falldet.evaluation.metrics import compute_metrics
+from falldet.evaluation.replay import ReplayedClip, decide_clip, fuse, replay_clip
 from falldet.io.files import finished_file
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
@@ -40,7 +40,7 @@ VALUES = {
     "upright_degree": (0.2, 0.3, 0.4, 0.5),
     "confirm_s": (0.5, 1.0, 1.5, 2.0),
 }
-Watched = list[tuple[Observed, list[list[PersonScore]]]]
+Watched = list[tuple[ReplayedClip, list[list[PersonScore]]]]
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def main() -> int:
     cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
     watched = []
     for clip in tqdm(clips, unit="clip", disable=None):
-        observed = observe_clip(clip, cache.poses(clip.path), pipeline)
+        observed = replay_clip(clip, cache.poses(clip.path), pipeline)
         watched.append((observed, fuse(observed, settings.fusion)))
     with finished_file(TABLE) as stream:
         stream.write(as_markdown(watched, settings))
@@ -96,7 +96,7 @@ def figures(watched: Watched, settings: Settings, name: str, value: float) -> li
         falls = [(fall.start_s, fall.end_s) for fall in observed.clip.fall_intervals]
         match = match_alerts(falls, [event.alert_s for event in found])
         results.append(ClipResult(observed.clip, observed.duration_s, found, match))
-    total = summarize(results)
+    total = compute_metrics(results)
     delay = f"{np.median(total.delays_s):.2f} s" if total.delays_s else "none"
     return [f"{total.right} of {total.falls}", str(total.false), f"{total.f1 or 0:.3f}", delay]
 

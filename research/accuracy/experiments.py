@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from falldet.evaluation.runner import Judging, judge_clips
+from falldet.evaluation.runner import EvaluationJob, evaluate_clips
 from falldet.io.files import finished_file
 from falldet.runtime import signals as cli
 from research.accuracy.experiments_table import as_markdown
@@ -108,7 +108,7 @@ def _mean_of(checkpoints: list[Path], path: Path) -> Path:
 def judge(row: Row, fold: str, checkpoint: Path, places: Places) -> dict[str, Any]:
     """Return for each group of the fold's videos the falls, and at each threshold those found and the false alarms."""
     clips = clips_of(FOLDS[fold], ("train", "val"), places.videos)
-    judged, _ = judge_clips(clips, Judging(live_settings(checkpoint, row.live), THRESHOLDS, places.poses))
+    judged, _ = evaluate_clips(clips, EvaluationJob(live_settings(checkpoint, row.live), THRESHOLDS, places.poses))
     groups: dict[str, Any] = {}
     for clip in judged:
         path = str(clip.result.clip.path)

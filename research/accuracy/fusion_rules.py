@@ -30,8 +30,8 @@ from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import EventFigures, summarize
-from falldet.evaluation.replay import Observed, judge, observe_clip
+from falldet.evaluation.metrics import EventMetrics, compute_metrics
+from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
 from falldet.io.files import finished_file
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
@@ -74,7 +74,7 @@ def main() -> int:
         sys.stdout.write(held_out(arguments.runs, clips, arguments.poses, settings))
         return cli.EXIT_OK
     cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
-    observed = [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, unit="clip", disable=None)]
+    observed = [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, unit="clip", disable=None)]
     rows = [measure(rule, delay_s, observed, settings) for delay_s in DELAYS_S for rule in get_args(Rule)]
     with finished_file(RESULTS) as stream:
         json.dump(rows, stream, indent=1)
@@ -84,14 +84,14 @@ def main() -> int:
     return cli.EXIT_OK
 
 
-def measure(rule: Rule, delay_s: float, observed: Sequence[Observed], settings: Settings) -> dict[str, Any]:
+def measure(rule: Rule, delay_s: float, observed: Sequence[ReplayedClip], settings: Settings) -> dict[str, Any]:
     """Return a row: figures on train and val and on test, at the shipped alert score and at the best one."""
     fusion = FusionSettings(rule, delay_s, max(settings.fusion.patience_s, delay_s))
     changed = replace(settings, fusion=fusion)
     judged = [(clip.clip.split, judge(clip, changed, SCORES)) for clip in observed]
 
-    def figures(splits: Sequence[str], place: int) -> EventFigures:
-        return summarize([results[place] for split, results in judged if split in splits])
+    def figures(splits: Sequence[str], place: int) -> EventMetrics:
+        return compute_metrics([results[place] for split, results in judged if split in splits])
 
     best = max(range(len(SCORES)), key=lambda i: (figures(CHOSEN_ON, 1 + i).f1 or 0, SCORES[i]))
     row: dict[str, Any] = {"rule": rule, "delay_s": delay_s, "best_score": SCORES[best]}
@@ -113,7 +113,7 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         events = replace(settings.events, alert_score=min(SCORES), sure_score=sure_score)
         changed = replace(settings, fusion=fusion, events=events)
         judged = [[judge(clip, changed, SCORES) for clip in observed] for observed in sets]
-        figures = [[summarize([clip[1 + i] for clip in seed]) for i in range(len(SCORES))] for seed in judged]
+        figures = [[compute_metrics([clip[1 + i] for clip in seed]) for i in range(len(SCORES))] for seed in judged]
         f1 = np.array([[each.f1 or 0 for each in seed] for seed in figures]).mean(axis=0)
         best = int(f1.argmax())
         found, false = (np.mean([getattr(seed[best], name) for seed in figures]) for name in ("right", "false"))
@@ -123,7 +123,7 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
     return "\n".join(table(head, rows)) + "\n"
 
 
-def unseen(run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, settings: Settings) -> Iterator[Observed]:
+def unseen(run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, settings: Settings) -> Iterator[ReplayedClip]:
     """Yield the clips of the sources that a run left out of training, with its recognizer's scores."""
     (checkpoint,) = run.glob("epoch_*.pth")
     recognizer = replace(settings.recognizer, checkpoint=str(checkpoint))
@@ -131,10 +131,10 @@ def unseen(run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, setti
     cache = pose_cache(poses, settings)
     chosen = [clip for clip in clips if clip.split in CHOSEN_ON and set(FOLDS[fold]) & set(clip.path.parts)]
     for clip in tqdm(chosen, desc=f"{fold} {run.name}", unit="clip", disable=None):
-        yield observe_clip(clip, cache.poses(clip.path), pipeline)
+        yield replay_clip(clip, cache.poses(clip.path), pipeline)
 
 
-def as_record(figures: EventFigures) -> dict[str, Any]:
+def as_record(figures: EventMetrics) -> dict[str, Any]:
     """Return what the table says of a set of videos."""
     return {
         "f1": round(figures.f1 or 0, 4),

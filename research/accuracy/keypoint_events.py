@@ -16,7 +16,7 @@ from tqdm import tqdm
 from falldet.config import read_settings
 from falldet.data.annotations import load_annotations
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.replay import Observed, observe_clip, sweep
+from falldet.evaluation.replay import ReplayedClip, replay_clip, sweep
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
 from falldet.pipeline.detector import Pipeline, Settings
@@ -46,7 +46,7 @@ def main() -> None:
         )
 
 
-def observed_clip(annotation: dict[str, Any], pipeline: Pipeline) -> Observed:
+def observed_clip(annotation: dict[str, Any], pipeline: Pipeline) -> ReplayedClip:
     """Return what the first half of the chain makes of a clip's first person."""
     keypoints, scores = annotation["keypoint"][0], annotation["keypoint_score"][0]
     seen = (scores > 0).any(axis=1)  # (T,)
@@ -57,7 +57,7 @@ def observed_clip(annotation: dict[str, Any], pipeline: Pipeline) -> Observed:
     )
     falls = (FallInterval(0.0, float(times[-1]) + 0.1, True),) if annotation["label"] else ()
     name = annotation["frame_dir"]
-    return observe_clip(ClipRecord(Path(name), annotation["label"], name, None, falls), poses, pipeline)
+    return replay_clip(ClipRecord(Path(name), annotation["label"], name, None, falls), poses, pipeline)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from falldet.data.annotations import load_annotations
 from falldet.errors import FalldetError
 from falldet.evaluation.hard_negatives import FILE_NAME
 from falldet.evaluation.markdown import table
-from falldet.evaluation.metrics import summarize
-from falldet.evaluation.replay import judge, observe_clip
+from falldet.evaluation.metrics import compute_metrics
+from falldet.evaluation.replay import judge, replay_clip
 from falldet.io.files import finished_file
 from falldet.pipeline.detector import Pipeline, pose_cache
 from falldet.pose.source import NoPoseSource
@@ -121,7 +121,7 @@ def run(way: str, base: Path, seed: int, places: Places) -> dict[str, Any]:
         return {"judged": figures_of(base, places)}
     mined = None
     if way in MINED_AT:
-        mined = mine(base, MINED_AT[way], folder_of(way, seed, places) / "mined", places)
+        mined = mine_hard_negatives(base, MINED_AT[way], folder_of(way, seed, places) / "mined", places)
     folder = folder_of(way if mined else CONTROL, seed, places)
     again = Row(WHAT[way], (f"load_from={base}", "optim_wrapper.optimizer.lr=0.01"))
     checkpoint = train(again, (SOURCE,), seed, places.data, folder, [mined] if mined else [])
@@ -132,7 +132,7 @@ def run(way: str, base: Path, seed: int, places: Places) -> dict[str, Any]:
     }
 
 
-def mine(checkpoint: Path, alert_score: float, folder: Path, places: Places) -> Path | None:
+def mine_hard_negatives(checkpoint: Path, alert_score: float, folder: Path, places: Places) -> Path | None:
     """Mine the false alarms on the source's train split and return the annotation file, None if there are none.
 
     Raises:
@@ -174,9 +174,9 @@ def figures_of(checkpoint: Path, places: Places) -> dict[str, Any]:
     figures = {}
     for name, splits in (("fresh", FRESH), ("mined from", MINED_FROM)):
         clips = clips_of((SOURCE,), splits, places.videos)
-        observed = (observe_clip(clip, cache.poses(clip.path), pipeline) for clip in clips)
+        observed = (replay_clip(clip, cache.poses(clip.path), pipeline) for clip in clips)
         judged = [judge(each, settings, THRESHOLDS) for each in observed]
-        live, *others = (summarize(results) for results in zip(*judged, strict=True))
+        live, *others = (compute_metrics(results) for results in zip(*judged, strict=True))
         best = max(each.f1 or 0.0 for each in others)
         figures[name] = {"falls": live.falls, "right": live.right, "false": live.false, "f1": live.f1, "best f1": best}
     return figures

@@ -41,8 +41,8 @@ from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import RATIOS, bootstrap, summarize
-from falldet.evaluation.replay import Observed, judge, observe_clip
+from falldet.evaluation.metrics import RATIOS, bootstrap, compute_metrics
+from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
 from falldet.extraction.pose_cache import PoseCache
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
@@ -185,7 +185,7 @@ def chosen_row(name: str, checkpoint: str, bench: Bench) -> Row:
         raise FalldetError("no clip has the split 'val', on which alert scores are chosen; name some in a manifest")
 
     def merit(score: float) -> tuple[float, int, float]:
-        figures = summarize([results[SCORES.index(score)] for results in judged])
+        figures = compute_metrics([results[SCORES.index(score)] for results in judged])
         return figures.f1 or 0.0, -figures.false, score
 
     best = max(SCORES, key=merit)
@@ -223,11 +223,11 @@ def neura_row(python: str, hold_s: float, bench: Bench) -> Row:
     return Row(f"neura-fall-detection 0.1.0{held}", results, compute)
 
 
-def observe(clips: Sequence[ClipRecord], settings: Settings, cache: PoseCache) -> list[Observed]:
+def observe(clips: Sequence[ClipRecord], settings: Settings, cache: PoseCache) -> list[ReplayedClip]:
     """Run the first half of falldet's chain over every clip."""
     pipeline = Pipeline(settings, pose_source=NoPoseSource())
     shown = tqdm(clips, unit="clip", desc=Path(settings.recognizer.checkpoint).stem, disable=None)
-    return [observe_clip(clip, cache.poses(clip.path), pipeline) for clip in shown]
+    return [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in shown]
 
 
 def with_checkpoint(settings: Settings, checkpoint: str) -> Settings:
@@ -266,7 +266,7 @@ def as_markdown(rows: Sequence[Row], split: str) -> str:
     results = rows[0].results
     minutes = sum(result.duration_s for result in results) / 60
     lines = [
-        f"Split {split}: {len(results)} clips, {summarize(results).falls} falls, {minutes:.1f} minutes. "
+        f"Split {split}: {len(results)} clips, {compute_metrics(results).falls} falls, {minutes:.1f} minutes. "
         "In brackets 95 % intervals, videos drawn with replacement.",
         "",
         "| detector | recall | precision | F1 | false alarms, surveillance | delay, median | p95 | compute, s per s |",
@@ -277,7 +277,7 @@ def as_markdown(rows: Sequence[Row], split: str) -> str:
 
 
 def _line(row: Row) -> str:
-    figures = summarize(row.results)
+    figures = compute_metrics(row.results)
     watched = [result for result in row.results if SURVEILLANCE in result.clip.path.parts]
     delays = np.percentile(figures.delays_s, (50, 95)) if figures.delays_s else ()
     cells = [
@@ -294,7 +294,7 @@ def _line(row: Row) -> str:
 
 def _ratio(results: Sequence[ClipResult], name: str) -> str:
     """Return a figure and its interval over videos as text."""
-    value = RATIOS[name](summarize(results))
+    value = RATIOS[name](compute_metrics(results))
     interval = bootstrap(results, RATIOS[name], np.random.default_rng(0), over="video")
     if value is None:
         return "not defined"

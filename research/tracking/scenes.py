@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from falldet.data.manifest import ClipRecord
-from falldet.evaluation.error_analysis import going_down
+from falldet.evaluation.error_analysis import descent
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.types import People
 
@@ -144,7 +144,7 @@ def read_sources(clips: Sequence[ClipRecord], cache: PoseCache) -> list[Source]:
     for clip in clips:
         if CEILING in clip.path.stem:
             continue
-        falls = [going_down(fall) for fall in clip.fall_intervals]
+        falls = [descent(fall) for fall in clip.fall_intervals]
         source = _clean_stretch(clip.path.stem, cache.poses(clip.path), falls[0] if falls else None)
         if source is not None and (source.fall is not None) == bool(falls):
             sources.append(source)

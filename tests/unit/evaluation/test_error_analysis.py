@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.error_analysis import Cause, Diagnosis, Occasion, diagnose
+from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarmKind, analyze_errors
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.replay import Observed, ObservedFrame
+from falldet.evaluation.replay import ReplayedClip, ReplayedFrame
 from falldet.pipeline.detector import Settings
 from falldet.stages.events import EventSettings
 from falldet.stages.fusion import FusionSettings
@@ -36,8 +36,8 @@ SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSett
 
 
 @pytest.fixture
-def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
-    """A ten-second clip at 10 frames a second through `diagnose`."""
+def explain(people_factory: MakePeople) -> Callable[..., ErrorAnalysis]:
+    """A ten-second clip at 10 frames a second through `analyze_errors`."""
 
     def run(
         windows: list[WindowScore],
@@ -46,7 +46,7 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
         score: float = 0.6,
         falls: tuple[FallInterval, ...] = (FALL,),
         label: int = 1,
-    ) -> Diagnosis:
+    ) -> ErrorAnalysis:
         frames = []
         for index in range(100):
             time_s = index / 10
@@ -55,7 +55,7 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
             people = people.with_track_ids(np.full(len(people), -1 if track_id is None else track_id))
             ended = [window for window in windows if time_s - 0.1 < window.stop_s <= time_s]
             frames.append(
-                ObservedFrame(
+                ReplayedFrame(
                     time_s,
                     people,
                     Postures(
@@ -67,52 +67,52 @@ def explain(people_factory: MakePeople) -> Callable[..., Diagnosis]:
         clip = ClipRecord(Path("clip.mp4"), label, "somebody", None, falls)
         match = match_alerts([(fall.start_s, fall.end_s) for fall in falls], [each.alert_s for each in alerts])
         rest = [window for window in windows if window.stop_s > 9.9]
-        return diagnose(Observed(clip, frames, rest), ClipResult(clip, 9.9, alerts, match), SETTINGS)
+        return analyze_errors(ReplayedClip(clip, frames, rest), ClipResult(clip, 9.9, alerts, match), SETTINGS)
 
     return run
 
 
-def test_nobody_in_most_frames(explain: Callable[..., Diagnosis]) -> None:
+def test_nobody_in_most_frames(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.4), lambda time_s: None if 4.2 <= time_s < 9 else 1).misses
-    assert (miss.cause, miss.peak_score) == (Cause.NOBODY, 0.4)
+    assert (miss.cause, miss.peak_score) == (MissCause.NOBODY, 0.4)
     assert miss.detail == "nobody in 19 of 26 frames"
 
 
-def test_half_of_the_frames_are_not_most(explain: Callable[..., Diagnosis]) -> None:
+def test_half_of_the_frames_are_not_most(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.4, 0.4), lambda time_s: None if 4.75 <= time_s < 9 else 1).misses
-    assert miss.cause is not Cause.NOBODY
+    assert miss.cause is not MissCause.NOBODY
 
 
-def test_a_fall_beyond_the_end_of_the_video(explain: Callable[..., Diagnosis]) -> None:
+def test_a_fall_beyond_the_end_of_the_video(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain([], falls=(FallInterval(20.0, 21.0, True),)).misses
-    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.NOBODY, "the video has no frame there", None)
+    assert (miss.cause, miss.detail, miss.peak_score) == (MissCause.NOBODY, "the video has no frame there", None)
 
 
-def test_poor_poses(explain: Callable[..., Diagnosis]) -> None:
+def test_poor_poses(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.99, 0.2), score=0.2).misses
-    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.POSE, "mean joint score 0.20", 0.99)
+    assert (miss.cause, miss.detail, miss.peak_score) == (MissCause.POSE, "mean joint score 0.20", 0.99)
 
 
-def test_a_track_that_changes_its_number_in_the_middle(explain: Callable[..., Diagnosis]) -> None:
+def test_a_track_that_changes_its_number_in_the_middle(explain: Callable[..., ErrorAnalysis]) -> None:
     windows = scores(0.1, 0.2, 0.3) + scores(0.6, track_id=2, first_stop_s=6.0)
     (miss,) = explain(windows, lambda time_s: 1 if time_s < 4.45 else 2).misses
-    assert (miss.cause, miss.peak_score) == (Cause.TRACK, 0.6)
+    assert (miss.cause, miss.peak_score) == (MissCause.TRACK, 0.6)
     assert miss.detail == "no window saw more than 50% of it"
 
 
-def test_a_track_never_scored(explain: Callable[..., Diagnosis]) -> None:
+def test_a_track_never_scored(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain([], lambda time_s: -1).misses
-    assert (miss.cause, miss.detail, miss.peak_score) == (Cause.TRACK, "nobody was scored", None)
+    assert (miss.cause, miss.detail, miss.peak_score) == (MissCause.TRACK, "nobody was scored", None)
 
 
-def test_a_long_fall_need_not_fit_into_one_window(explain: Callable[..., Diagnosis]) -> None:
+def test_a_long_fall_need_not_fit_into_one_window(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.3, 0.3, 0.2), falls=(FallInterval(2.0, 7.0, True),)).misses
-    assert miss.cause is Cause.CLASSIFIER
+    assert miss.cause is MissCause.CLASSIFIER
 
 
-def test_scores_too_low(explain: Callable[..., Diagnosis]) -> None:
+def test_scores_too_low(explain: Callable[..., ErrorAnalysis]) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.62, 0.3, 0.99, 0.99)).misses
-    assert (miss.cause, miss.peak_score) == (Cause.CLASSIFIER, 0.62)  # the last two begin when the fall is over
+    assert (miss.cause, miss.peak_score) == (MissCause.CLASSIFIER, 0.62)  # the last two begin when the fall is over
     assert miss.detail == "highest score 0.62 of 0.8"
 
 
@@ -126,36 +126,36 @@ def test_scores_too_low(explain: Callable[..., Diagnosis]) -> None:
     ],
     ids=["no alert", "one that is on", "one whose place is still known", "too late"],
 )
-def test_high_scores_without_a_right_alert(explain: Callable[..., Diagnosis], alerts: list[Event], detail: str) -> None:
+def test_high_scores_without_a_right_alert(explain: Callable[..., ErrorAnalysis], alerts: list[Event], detail: str) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.93, 0.3), alerts=alerts).misses
-    assert (miss.cause, miss.peak_score, miss.detail) == (Cause.RULE, 0.93, detail)
+    assert (miss.cause, miss.peak_score, miss.detail) == (MissCause.RULE, 0.93, detail)
 
 
-def test_an_alert_that_went_to_another_fall(explain: Callable[..., Diagnosis]) -> None:
+def test_an_alert_that_went_to_another_fall(explain: Callable[..., ErrorAnalysis]) -> None:
     falls = (FALL, FallInterval(5.5, 6.5, True))
     (miss,) = explain(scores(0.1, 0.2, 0.93, 0.9, 0.9), alerts=[event(5.9)], falls=falls).misses
-    assert (miss.cause, miss.detail) == (Cause.RULE, "its alert was taken for another fall's")
+    assert (miss.cause, miss.detail) == (MissCause.RULE, "its alert was taken for another fall's")
 
 
-def test_where_only_the_event_is_labelled_the_going_down_is_assumed_short(explain: Callable[..., Diagnosis]) -> None:
+def test_where_only_the_event_is_labelled_the_going_down_is_assumed_short(explain: Callable[..., ErrorAnalysis]) -> None:
     """The event lasts to the end of the clip, out of sight; the going down, 1.2 s, was seen."""
     whole = FallInterval(4.0, 9.0, False)
     (miss,) = explain(scores(0.1, 0.2, 0.4, 0.4, 0.4), lambda t: 1 if t < 6.0 else None, falls=(whole,)).misses
-    assert (miss.cause, miss.peak_score) == (Cause.CLASSIFIER, 0.4)
+    assert (miss.cause, miss.peak_score) == (MissCause.CLASSIFIER, 0.4)
 
 
-def test_false_alarms_say_what_is_known(explain: Callable[..., Diagnosis]) -> None:
+def test_false_alarms_say_what_is_known(explain: Callable[..., ErrorAnalysis]) -> None:
     found = explain([], lambda time_s: 1 if 2.0 <= time_s < 7.05 else None, [event(4.6), event(7.5), event(9.0)])
     assert found.misses == []
     repeated, later = found.false_alarms
-    assert (repeated.occasion, later.occasion) == (Occasion.REPEATED, Occasion.BESIDE)
+    assert (repeated.occasion, later.occasion) == (FalseAlarmKind.REPEATED, FalseAlarmKind.BESIDE)
     assert repeated.track_age_s == pytest.approx(5.5)
     assert repeated.lying == pytest.approx(0.7)  # when last seen, at 7.0 s
 
 
-@pytest.mark.parametrize(("label", "occasion"), [(0, Occasion.NO_FALL), (1, Occasion.UNKNOWN)])
+@pytest.mark.parametrize(("label", "occasion"), [(0, FalseAlarmKind.NO_FALL), (1, FalseAlarmKind.UNKNOWN)])
 def test_false_alarms_in_clips_without_fall_times(
-    explain: Callable[..., Diagnosis], label: int, occasion: Occasion
+    explain: Callable[..., ErrorAnalysis], label: int, occasion: FalseAlarmKind
 ) -> None:
     (alarm,) = explain([], alerts=[event(3.0)], falls=(), label=label).false_alarms
     assert (alarm.occasion, alarm.track_age_s) == (occasion, pytest.approx(3.0))

@@ -71,7 +71,7 @@ def false_alarms(
 
 
 def test_the_alarmed_person_becomes_a_clip_without_a_fall(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    mined = mine(tmp_path / "hard", [false_alarms(video, 1.4)], cache, chain())
+    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 1.4)], cache, chain())
     contents = load_annotations(mined.path or "")
     (annotation,) = contents["annotations"]
     assert contents["split"] == {"train": [annotation["frame_dir"]], "val": [], "test": []}
@@ -89,13 +89,13 @@ def test_the_alarmed_person_becomes_a_clip_without_a_fall(tmp_path: Path, video:
 
 
 def test_the_clip_begins_three_seconds_before_the_onset(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    mined = mine(tmp_path / "hard", [false_alarms(video, 3.85)], cache, chain())
+    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 3.85)], cache, chain())
     (annotation,) = load_annotations(mined.path or "")["annotations"]
     assert (annotation["time_s"][0], annotation["time_s"][-1]) == (pytest.approx(0.4), pytest.approx(3.9))
 
 
 def test_the_picture_shows_the_person_five_times(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    (path,) = mine(tmp_path / "hard", [false_alarms(video, 2.0)], cache, chain()).pictures
+    (path,) = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 2.0)], cache, chain()).pictures
     picture = cv2.imread(str(path))
     height, width = STRIP_HEIGHT, STRIP_HEIGHT * 640 // 480
     assert picture.shape == (height, STRIP_FRAMES * width, 3)
@@ -122,7 +122,7 @@ def test_what_must_not_be_learnt_is_left_out(
     stale.parent.mkdir()
     stale.write_bytes(b"of an earlier run")
     with caplog.at_level(logging.WARNING):
-        mined = mine(stale.parent, [false_alarms(video, 1.4, **result)], cache, chain())
+        mined = mine_hard_negatives(stale.parent, [false_alarms(video, 1.4, **result)], cache, chain())
     assert (mined.path, mined.taken, mined.pictures) == (None, 0, [])
     assert mined.left_out == [(video, 1.4, reason)]
     assert f"1, {reason}" in caplog.text
@@ -131,30 +131,30 @@ def test_what_must_not_be_learnt_is_left_out(
 
 def test_a_fall_at_another_time_does_no_harm(tmp_path: Path, video: Path, cache: PoseCache) -> None:
     result = false_alarms(video, 1.4, label=1, falls=(FallInterval(3.4, 3.6, True),))
-    assert mine(tmp_path / "hard", [result], cache, chain()).taken == 1
+    assert mine_hard_negatives(tmp_path / "hard", [result], cache, chain()).taken == 1
 
 
 def test_the_validation_split_is_taken_with_a_warning(
     tmp_path: Path, video: Path, cache: PoseCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="falldet.evaluation.hard_negatives"):  # whatever another test has set
-        mined = mine(tmp_path / "hard", [false_alarms(video, 1.4, split="val")], cache, chain())
+        mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 1.4, split="val")], cache, chain())
     assert mined.taken == 1
     assert "1 hard negatives are of split val" in caplog.text
 
 
 def test_a_second_run_replaces_the_first(tmp_path: Path, video: Path, cache: PoseCache) -> None:
     folder = tmp_path / "hard"
-    first = mine(folder, [false_alarms(video, 1.4, 2.0)], cache, chain())
+    first = mine_hard_negatives(folder, [false_alarms(video, 1.4, 2.0)], cache, chain())
     assert first.taken == 2
-    again = mine(folder, [false_alarms(video, 1.4)], cache, chain())
+    again = mine_hard_negatives(folder, [false_alarms(video, 1.4)], cache, chain())
     assert len(load_annotations(again.path or "")["annotations"]) == 1
     assert sorted(folder.iterdir()) == sorted([folder / "hard_negatives.pkl", *again.pictures])
 
 
 @pytest.mark.openmmlab
 def test_at_a_slower_pace_the_frames_looked_at_are_taken(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    mined = mine(tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(SamplingSettings(5, full_rate_hold_s=0)))
+    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(SamplingSettings(5, full_rate_hold_s=0)))
     (annotation,) = load_annotations(mined.path or "")["annotations"]
     assert np.rint(annotation["time_s"] * FPS).tolist() == [*range(0, 40, 2), 39]  # the last one is always looked at
     assert annotation["keypoint_score"][0].any(axis=1)[1:].all()  # a track begins with the second look
@@ -171,7 +171,7 @@ def test_training_reads_windows_without_a_fall(tmp_path: Path, video: Path, cach
 
     import falldet.openmmlab  # noqa: F401
 
-    mined = mine(tmp_path / "hard", [false_alarms(video, 2.0, 3.5)], cache, chain())
+    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 2.0, 3.5)], cache, chain())
     contents = load_annotations(mined.path or "")
     others = [{**annotation, "frame_dir": name} for annotation, name in zip(contents["annotations"], "ab", strict=True)]
     dump_annotations({"split": {"train": ["a"], "val": ["b"]}, "annotations": others}, tmp_path / "falls.pkl")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import falldet.stages.posture
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import percentile, summarize
-from falldet.evaluation.replay import Observed, at_threshold, decide_clip, fuse, judge, judge_all, observe_clip, sweep
+from falldet.evaluation.metrics import percentile, compute_metrics
+from falldet.evaluation.replay import ReplayedClip, at_threshold, decide_clip, fuse, judge, evaluate_replayed, replay_clip, sweep
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
 from falldet.pipeline.detector import Pipeline, Settings
@@ -110,7 +110,7 @@ def result(falls: Times, alerts: list[float], duration_s: float) -> ClipResult:
 
 
 def test_figures_by_hand() -> None:
-    figures = summarize(
+    figures = compute_metrics(
         [
             result([(5, 6), (20, 21)], [5.5, 7.0], 600),  # right, repeated, missed
             result([(3, 4)], [4.5], 600),
@@ -127,11 +127,11 @@ def test_figures_by_hand() -> None:
 
 
 def test_a_ratio_without_a_denominator_is_none() -> None:
-    nothing = summarize([])
+    nothing = compute_metrics([])
     assert (nothing.recall, nothing.precision, nothing.f1, nothing.false_per_hour) == (None, None, None, None)
-    quiet = summarize([result([], [], 60)])
+    quiet = compute_metrics([result([], [], 60)])
     assert (quiet.recall, quiet.precision, quiet.f1, quiet.false_per_hour) == (None, None, None, 0.0)
-    missed = summarize([result([(1, 2)], [], 60)])
+    missed = compute_metrics([result([(1, 2)], [], 60)])
     assert (missed.recall, missed.precision, missed.f1) == (0.0, None, 0.0)
 
 
@@ -144,9 +144,9 @@ def test_percentiles_are_numpys(values: list[float], percent: float) -> None:
 def test_delays_from_the_end_count_only_where_the_end_is_labelled() -> None:
     known = result([(5, 6), (20, 22)], [5.5, 23.0], 60)
     event_only = replace(known.clip, fall_intervals=(FallInterval(5, 9, False), FallInterval(20, 25, False)))
-    assert summarize([known]).delays_from_end_s == pytest.approx([-0.5, 1.0])
-    assert summarize([replace(known, clip=event_only)]).delays_from_end_s == []
-    assert summarize([replace(known, clip=event_only)]).delays_s == pytest.approx([0.5, 3.0])
+    assert compute_metrics([known]).delays_from_end_s == pytest.approx([-0.5, 1.0])
+    assert compute_metrics([replace(known, clip=event_only)]).delays_from_end_s == []
+    assert compute_metrics([replace(known, clip=event_only)]).delays_s == pytest.approx([0.5, 3.0])
 
 
 @functools.cache
@@ -180,17 +180,17 @@ SCENE_NAMES = ("fall_and_recover", "fall_in_company", "lie_down", "squat")
 
 
 @pytest.fixture(scope="module")
-def observed() -> list[Observed]:
+def observed() -> list[ReplayedClip]:
     def clip(name: str) -> ClipRecord:
         falls = tuple(FallInterval(start_s, stop_s, True) for _, start_s, stop_s in SCENES[name]().falls())
         return ClipRecord(Path(name), int(bool(falls)), name, None, falls)
 
     chain = pipeline(Settings())
-    return [observe_clip(clip(name), poses_of(name), chain) for name in SCENE_NAMES]
+    return [replay_clip(clip(name), poses_of(name), chain) for name in SCENE_NAMES]
 
 
 @pytest.mark.parametrize("alert_score", [0.2, 0.5, 0.85])
-def test_the_decisions_are_those_of_the_live_chain(observed: list[Observed], alert_score: float) -> None:
+def test_the_decisions_are_those_of_the_live_chain(observed: list[ReplayedClip], alert_score: float) -> None:
     settings_here = at_threshold(Settings(), alert_score)
     for name, clip in zip(SCENE_NAMES, observed, strict=True):
         chain = pipeline(settings_here)
@@ -206,10 +206,10 @@ def test_the_decisions_are_those_of_the_live_chain(observed: list[Observed], ale
 
 
 def test_the_sweep_gives_what_each_alert_score_gives_alone(
-    observed: list[Observed], monkeypatch: pytest.MonkeyPatch
+    observed: list[ReplayedClip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thresholds = (0.1, 0.3, 0.5, 0.85)
-    alone = [summarize(judge_all(observed, at_threshold(Settings(), score))) for score in thresholds]
+    alone = [compute_metrics(evaluate_replayed(observed, at_threshold(Settings(), score))) for score in thresholds]
 
     def computed_again(*arguments: object) -> None:
         raise AssertionError("postures are read once, when the video is observed")

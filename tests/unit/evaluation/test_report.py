@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.error_analysis import Cause, Diagnosis, FalseAlarm, Miss, Occasion
+from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarm, Miss, FalseAlarmKind
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import EventFigures, bootstrap, summarize
+from falldet.evaluation.metrics import EventMetrics, bootstrap, compute_metrics
 from falldet.evaluation.report import f1_plateau, write_report
 from falldet.types import Event, EventState
 
@@ -34,15 +34,15 @@ RESULTS = [
 
 
 DIAGNOSES = [
-    Diagnosis([], []),
-    Diagnosis([Miss(Cause.CLASSIFIER, "highest score 0.62 of 0.85", 0.62)], []),
-    Diagnosis([], [FalseAlarm(Occasion.REPEATED, 0.71, 4.25)]),
-    Diagnosis([], []),
+    ErrorAnalysis([], []),
+    ErrorAnalysis([Miss(MissCause.CLASSIFIER, "highest score 0.62 of 0.85", 0.62)], []),
+    ErrorAnalysis([], [FalseAlarm(FalseAlarmKind.REPEATED, 0.71, 4.25)]),
+    ErrorAnalysis([], []),
 ]
 
 
 def test_the_report_holds_the_figures_the_misses_and_the_false_alarms(tmp_path: Path) -> None:
-    figures = summarize(RESULTS)
+    figures = compute_metrics(RESULTS)
     curve = [(0.5, figures), (0.85, figures)]
     write_report(tmp_path, RESULTS, DIAGNOSES, curve, 0.85, [(Path("bad.mp4"), "it is empty")])
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
@@ -67,8 +67,8 @@ def test_the_report_holds_the_figures_the_misses_and_the_false_alarms(tmp_path: 
 
 def test_without_falls_the_undefined_figures_say_so(tmp_path: Path) -> None:
     results = [judged("a", [], []), judged("b", [], [])]
-    nothing = [Diagnosis([], [])] * 2
-    report = write_report(tmp_path, results, nothing, [(0.85, summarize(results))], 0.85)
+    nothing = [ErrorAnalysis([], [])] * 2
+    report = write_report(tmp_path, results, nothing, [(0.85, compute_metrics(results))], 0.85)
     assert report["f1_plateau"] is None
     assert report["events"]["delays_s"] is None
     assert report["intervals_95"]["delays_s.median"] is None
@@ -98,7 +98,7 @@ def test_the_bootstrap_can_draw_single_videos() -> None:
         for number, each in enumerate([found, missed] * 5)
     ]
 
-    def recall(figures: EventFigures) -> float | None:
+    def recall(figures: EventMetrics) -> float | None:
         return figures.recall
 
     assert bootstrap(results, recall, np.random.default_rng(0), rounds=200) == (0.5, 0.5)
@@ -107,7 +107,7 @@ def test_the_bootstrap_can_draw_single_videos() -> None:
 
 
 def test_both_intervals_and_both_delays_are_reported(tmp_path: Path) -> None:
-    report = write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, summarize(RESULTS))], 0.85)
+    report = write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, compute_metrics(RESULTS))], 0.85)
     assert (report["subjects"], report["videos"]) == (4, 4)
     assert report["events"]["delays_from_end_s"]["median"] == pytest.approx(-0.35)
     assert report["events"]["delays_from_end_s"]["p95"] == pytest.approx(-0.215)
@@ -122,12 +122,12 @@ def test_both_intervals_and_both_delays_are_reported(tmp_path: Path) -> None:
 
 
 def test_causes_and_occasions_are_listed_and_counted(tmp_path: Path) -> None:
-    write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, summarize(RESULTS))], 0.85)
+    write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, compute_metrics(RESULTS))], 0.85)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     (miss,), (alarm,) = report["missed"], report["false_alarms"]
     assert (miss["cause"], miss["peak_score"], miss["start_s"]) == ("classifier", 0.62, 10.0)
     assert (alarm["occasion"], alarm["lying"], alarm["track_age_s"]) == ("second alert for a fall", 0.71, 4.25)
-    assert report["miss_causes"] == {cause: int(cause == "classifier") for cause in Cause}
+    assert report["miss_causes"] == {cause: int(cause == "classifier") for cause in MissCause}
     assert sum(report["false_alarm_occasions"].values()) == 1
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "1 in all: classifier 1." in text
@@ -147,7 +147,7 @@ def test_causes_and_occasions_are_listed_and_counted(tmp_path: Path) -> None:
     ids=["both ends fall off", "all the same", "a peak, and nothing beyond it counts", "at the end", "between two"],
 )
 def test_the_plateau_of_f1(scores: tuple[float | None, ...], threshold: float, plateau: tuple[float, float]) -> None:
-    figures = summarize(RESULTS)
+    figures = compute_metrics(RESULTS)
     curve = [(score, replace(figures, f1=f1)) for score, f1 in zip((0.5, 0.6, 0.7, 0.8, 0.9), scores, strict=True)]
     found = f1_plateau(curve, 0.82, threshold)
     assert found == {"band": 0.05, "from": plateau[0], "to": plateau[1]}

@@ -22,7 +22,7 @@ from falldet.data.annotations import load_annotations
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.errors import FalldetError
 from falldet.evaluation import runner as workers
-from falldet.evaluation.runner import Judging, available_cores, judge_clips, operating_curve
+from falldet.evaluation.runner import EvaluationJob, available_cores, evaluate_clips, operating_curve
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
 from falldet.io.video import VideoWriter
@@ -69,18 +69,18 @@ def clips(tmp_path: Path) -> list[ClipRecord]:
 
 
 @pytest.fixture
-def judging(tmp_path: Path) -> Judging:
-    return Judging(SETTINGS, THRESHOLDS, tmp_path / "poses")
+def judging(tmp_path: Path) -> EvaluationJob:
+    return EvaluationJob(SETTINGS, THRESHOLDS, tmp_path / "poses")
 
 
-def test_several_processes_give_what_one_gives(clips: list[ClipRecord], judging: Judging) -> None:
-    alone, left_out = judge_clips(clips, judging, 1)
+def test_several_processes_give_what_one_gives(clips: list[ClipRecord], judging: EvaluationJob) -> None:
+    alone, left_out = evaluate_clips(clips, judging, 1)
     assert [clip.result.clip.subject for clip in alone] == list(NAMES)
     assert sum(len(clip.result.match.pairs) for clip in alone) >= 2, "some falls must be found for this to say much"
     ((path, reason),) = left_out
     assert path.name == "gone.mp4"
     assert "can't read" in reason
-    assert judge_clips(clips, judging, 2) == (alone, left_out)
+    assert evaluate_clips(clips, judging, 2) == (alone, left_out)
     assert multiprocessing.active_children() == []
     figures = dict(operating_curve(alone, THRESHOLDS))
     assert list(figures) == list(THRESHOLDS)
@@ -88,20 +88,20 @@ def test_several_processes_give_what_one_gives(clips: list[ClipRecord], judging:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_none_readable_is_an_error(tmp_path: Path, judging: Judging, jobs: int) -> None:
+def test_none_readable_is_an_error(tmp_path: Path, judging: EvaluationJob, jobs: int) -> None:
     gone = [ClipRecord(tmp_path / f"gone{number}.mp4", 0, "gone") for number in range(2)]
     with pytest.raises(FalldetError, match="none of the 2 videos could be evaluated: can't read"):
-        judge_clips(gone, judging, jobs)
+        evaluate_clips(gone, judging, jobs)
 
 
-def test_too_few_jobs_are_refused(clips: list[ClipRecord], judging: Judging) -> None:
+def test_too_few_jobs_are_refused(clips: list[ClipRecord], judging: EvaluationJob) -> None:
     with pytest.raises(FalldetError, match="jobs = 0 must be at least 1"):
-        judge_clips(clips, judging, 0)
+        evaluate_clips(clips, judging, 0)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_every_process(
-    clips: list[ClipRecord], judging: Judging, jobs: int, monkeypatch: pytest.MonkeyPatch
+    clips: list[ClipRecord], judging: EvaluationJob, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(function: Callable[..., Any]) -> Callable[..., Any]:
         def first(*arguments: Any) -> Any:
@@ -111,21 +111,21 @@ def test_ctrl_c_ends_every_process(
         return first
 
     monkeypatch.setattr(workers, "wait", interrupted(workers.wait))
-    monkeypatch.setattr(workers, "observe_clip", interrupted(workers.observe_clip))
+    monkeypatch.setattr(workers, "replay_clip", interrupted(workers.replay_clip))
     before = sorted(judging.cache.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        judge_clips(clips, judging, jobs)
+        evaluate_clips(clips, judging, jobs)
     assert multiprocessing.active_children() == []
     assert sorted(judging.cache.iterdir()) == before
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_dead_worker_is_one_sentence(
-    clips: list[ClipRecord], judging: Judging, monkeypatch: pytest.MonkeyPatch
+    clips: list[ClipRecord], judging: EvaluationJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_start_worker", len)  # takes other arguments, so every new process dies of it
     with pytest.raises(FalldetError, match=r"a worker process was killed.*--jobs"):
-        judge_clips(clips, judging, 2)
+        evaluate_clips(clips, judging, 2)
     assert multiprocessing.active_children() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.replay import Observed, ObservedFrame
+from falldet.evaluation.replay import ReplayedClip, ReplayedFrame
 from falldet.openmmlab.config import load_config
 from falldet.stages.posture import read_postures
 from falldet.stages.windows import Windower, label_windows
@@ -41,7 +41,7 @@ def drawn(count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     return fall, rng.random(count) < fall
 
 
-def clip(tracks: dict[int, slice], fall: tuple[float, float], scores: Sequence[WindowScore] = ()) -> Observed:
+def clip(tracks: dict[int, slice], fall: tuple[float, float], scores: Sequence[WindowScore] = ()) -> ReplayedClip:
     """A clip of six seconds in which each track is seen in some of the frames."""
     frames = []
     for index, time_s in enumerate(TIMES):
@@ -51,13 +51,13 @@ def clip(tracks: dict[int, slice], fall: tuple[float, float], scores: Sequence[W
             joints[..., None] * [10.0, 20.0], joints, np.ones((len(ids), 4)), np.ones(len(ids)), np.array(ids)
         )
         postures = read_postures(people.keypoints, people.scores, HW)
-        frames.append(ObservedFrame(float(time_s), people, postures, []))
-    return Observed(
+        frames.append(ReplayedFrame(float(time_s), people, postures, []))
+    return ReplayedClip(
         ClipRecord(Path("clip.mp4"), 1, "somebody", "val", (FallInterval(*fall, True),)), frames, list(scores)
     )
 
 
-def scored(observed: Observed) -> Observed:
+def scored(observed: ReplayedClip) -> ReplayedClip:
     """The clip with the windows that the live chain cuts, each with the probability 0.9."""
     windower = Windower()
 
