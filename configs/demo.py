@@ -47,19 +47,19 @@ pace = dict(
 # falldet.stages.tracking.TrackerSettings
 tracker = dict(
     matching="pose",
-    gate_iou=0.2,
+    min_iou=0.2,
     pose_weight=0.75,
-    square_scale=1.25,
-    birth_frames=2,
-    birth_score=0.15,
-    memory_s=3.0,
-    fade_s=1.0,
+    box_scale=1.25,
+    min_hits=2,
+    new_track_threshold=0.15,
+    max_lost_s=3.0,
+    lost_decay_s=1.0,
     duplicate_similarity=0.6,
     velocity_memory_s=0.1,
     coast_s=1.0,
-    recall_reach=0.8,
-    recall_speed=0.5,
-    recall_size=1.5,
+    reassoc_radius=0.8,
+    reassoc_speed=0.5,
+    reassoc_max_ratio=1.5,
 )
 
 # falldet.stages.windows.WindowSettings

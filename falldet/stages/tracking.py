@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from falldet.geometry import box_area, box_iou, object_keypoint_similarity, square_boxes
 from falldet.types import NO_TRACK, People
 
-SETTLED_OBSERVATIONS = 3
+VELOCITY_MIN_HITS = 3
 """From so many observations on a person's smoothed motion says something."""
 
 
@@ -28,41 +28,41 @@ class TrackerSettings:
     Attributes:
         matching: "pose", or "reference": as in the reference project's demo each square box takes the pose whose square
             overlaps it most, also one that another took, and whoever is out of sight for a frame is forgotten. The
-            latter uses no other number here but `square_scale`.
-        gate_iou: squares that overlap less can't be the same person.
+            latter uses no other number here but `box_scale`.
+        min_iou: squares that overlap less can't be the same person.
         pose_weight: share of pose likeness in the score of a pair, the rest is the squares' overlap.
-        square_scale: how much larger than the longer side of the box the square is.
-        birth_frames: a track gets its number after this many observations.
-        birth_score: only people with at least this score found a track; weaker ones can continue one.
-        memory_s: how long a person may be out of sight and still get the number back.
-        fade_s: time constant with which the likeness to somebody unseen counts less.
+        box_scale: how much larger than the longer side of the box the square is.
+        min_hits: a track gets its number after this many observations.
+        new_track_threshold: only people with at least this score found a track; weaker ones can continue one.
+        max_lost_s: how long a person may be out of sight and still get the number back.
+        lost_decay_s: time constant with which the likeness to somebody unseen counts less.
         duplicate_similarity: two poses in one frame that are more alike than this are one person.
         velocity_memory_s: time constant of the smoothed motion used for prediction.
         coast_s: time constant with which the motion of somebody unseen dies away.
-        recall_reach: a new track within this distance of somebody out of sight, in lengths of the longer side of their
+        reassoc_radius: a new track within this distance of somebody out of sight, in lengths of the longer side of their
             box, gets their number,
-        recall_speed: and this much farther away for every second since.
-        recall_size: but not where one is this many times as large as the other.
+        reassoc_speed: and this much farther away for every second since.
+        reassoc_max_ratio: but not where one is this many times as large as the other.
     """
 
     matching: Literal["pose", "reference"] = "pose"
-    gate_iou: float = 0.2
+    min_iou: float = 0.2
     pose_weight: float = 0.75
-    square_scale: float = 1.25
-    birth_frames: int = 2
-    birth_score: float = 0.15
-    memory_s: float = 3.0
-    fade_s: float = 1.0
+    box_scale: float = 1.25
+    min_hits: int = 2
+    new_track_threshold: float = 0.15
+    max_lost_s: float = 3.0
+    lost_decay_s: float = 1.0
     duplicate_similarity: float = 0.6
     velocity_memory_s: float = 0.1
     coast_s: float = 1.0
-    recall_reach: float = 0.8
-    recall_speed: float = 0.5
-    recall_size: float = 1.5
+    reassoc_radius: float = 0.8
+    reassoc_speed: float = 0.5
+    reassoc_max_ratio: float = 1.5
 
     def __post_init__(self) -> None:
         """Raise ValueError where a size or a time constant is not above 0."""
-        for name in ("square_scale", "velocity_memory_s", "coast_s", "fade_s", "recall_size"):
+        for name in ("box_scale", "velocity_memory_s", "coast_s", "lost_decay_s", "reassoc_max_ratio"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)} must be above 0")
 
@@ -105,13 +105,13 @@ class _Tracks:
             mine, others = getattr(self, field.name), getattr(other, field.name)
             setattr(self, field.name, np.concatenate([mine, others]) if len(mine) else others)
 
-    def observe(self, tracks: np.ndarray, people: People, rows: np.ndarray, time_s: float, memory_s: float) -> None:
-        """Move these tracks to where the people of `rows` are; their motion is smoothed over `memory_s`."""
+    def observe(self, tracks: np.ndarray, people: People, rows: np.ndarray, time_s: float, max_lost_s: float) -> None:
+        """Move these tracks to where the people of `rows` are; their motion is smoothed over `max_lost_s`."""
         gap_s = np.maximum(time_s - self.seen_s[tracks], 1e-3)[:, None]
         both = (self.scores[tracks] > 0) & (people.scores[rows] > 0)  # (P, K)
         moved = _median_where(people.keypoints[rows] - self.keypoints[tracks], both)
         before = self.velocity[tracks]
-        gain = np.where(both.any(axis=1), 1 - np.exp(-gap_s[:, 0] / memory_s), 0)[:, None]
+        gain = np.where(both.any(axis=1), 1 - np.exp(-gap_s[:, 0] / max_lost_s), 0)[:, None]
         self.velocity[tracks] = before + gain * (moved / gap_s - before)
         self.keypoints[tracks], self.scores[tracks] = people.keypoints[rows], people.scores[rows]
         self.boxes[tracks], self.seen_s[tracks] = people.boxes[rows], time_s
@@ -141,7 +141,7 @@ class PoseTracker:
         if settings.matching == "reference":
             return people.with_track_ids(self._as_reference(people, time_s))
         tracks = self._tracks
-        forgotten_s = np.where(tracks.ids != NO_TRACK, settings.memory_s, settings.memory_s / 5)
+        forgotten_s = np.where(tracks.ids != NO_TRACK, settings.max_lost_s, settings.max_lost_s / 5)
         remembered = time_s - tracks.seen_s <= forgotten_s
         if not remembered.all():
             tracks.keep(remembered)
@@ -150,12 +150,12 @@ class PoseTracker:
         if len(places):
             tracks.observe(places, people, rows, time_s, settings.velocity_memory_s)
         born = single[~np.isin(single, rows)] if len(rows) < len(single) else rows[:0]
-        born = born[people.box_scores[born] >= settings.birth_score]
+        born = born[people.box_scores[born] >= settings.new_track_threshold]
         if len(born):
             places = np.concatenate([places, len(tracks) + np.arange(len(born))])
             rows = np.concatenate([rows, born])
             tracks.add(_Tracks.born(people, born, time_s))
-        for place in places[(tracks.ids[places] == NO_TRACK) & (tracks.observations[places] >= settings.birth_frames)]:
+        for place in places[(tracks.ids[places] == NO_TRACK) & (tracks.observations[places] >= settings.min_hits)]:
             self._name(place, time_s)
         track_ids = np.full(len(people), NO_TRACK)
         track_ids[rows] = tracks.ids[places]
@@ -171,7 +171,7 @@ class PoseTracker:
             return None
         sides = np.maximum((tracks.boxes[here, 2:] - tracks.boxes[here, :2]).max(axis=1), 1)
         speeds = np.linalg.norm(tracks.velocity[here], axis=1) / sides
-        return float(np.where(tracks.observations[here] < SETTLED_OBSERVATIONS, np.inf, speeds).max())
+        return float(np.where(tracks.observations[here] < VELOCITY_MIN_HITS, np.inf, speeds).max())
 
     def _name(self, place: int, time_s: float) -> None:
         """Give a track its number: that of the nearest person out of sight who may have come here, or a new one."""
@@ -180,13 +180,13 @@ class PoseTracker:
         sides = np.maximum((tracks.boxes[:, 2:] - tracks.boxes[:, :2]).max(axis=1), 1)
         centers = (tracks.boxes[:, :2] + tracks.boxes[:, 2:]) / 2
         away = np.linalg.norm(centers - centers[place], axis=1) / sides
-        alike = np.abs(np.log(sides / sides[place])) <= np.log(self.settings.recall_size)
+        alike = np.abs(np.log(sides / sides[place])) <= np.log(self.settings.reassoc_max_ratio)
         lost = (tracks.ids != NO_TRACK) & (gap_s > 0) & alike
-        away = np.where(lost & (away <= self.settings.recall_reach + self.settings.recall_speed * gap_s), away, np.inf)
+        away = np.where(lost & (away <= self.settings.reassoc_radius + self.settings.reassoc_speed * gap_s), away, np.inf)
         nearest = int(away.argmin())
         if np.isfinite(away[nearest]):
             tracks.ids[place], tracks.ids[nearest] = tracks.ids[nearest], NO_TRACK
-            tracks.seen_s[nearest] -= self.settings.memory_s  # gone with the next frame
+            tracks.seen_s[nearest] -= self.settings.max_lost_s  # gone with the next frame
         else:
             self._last_id += 1
             tracks.ids[place] = self._last_id
@@ -219,18 +219,18 @@ class PoseTracker:
         gap_s = time_s - tracks.seen_s  # (M,)
         coasted_s = settings.coast_s * (1 - np.exp(-gap_s / settings.coast_s))
         shift = (tracks.velocity * coasted_s[:, None]).astype(np.float32)
-        squares = square_boxes(tracks.boxes + np.tile(shift, 2), settings.square_scale)
-        overlap = box_iou(squares, square_boxes(people.boxes[single], settings.square_scale))
+        squares = square_boxes(tracks.boxes + np.tile(shift, 2), settings.box_scale)
+        overlap = box_iou(squares, square_boxes(people.boxes[single], settings.box_scale))
         weights = np.sqrt(tracks.scores[:, None] * people.scores[single])  # (M, N, K)
         keypoints = tracks.keypoints + shift[:, None]
         alike = object_keypoint_similarity(keypoints, people.keypoints[single], weights, box_area(squares))
         score = settings.pose_weight * alike + (1 - settings.pose_weight) * overlap
-        score *= np.exp(-gap_s / settings.fade_s)[:, None]
-        return np.where(overlap >= settings.gate_iou, score, 0)
+        score *= np.exp(-gap_s / settings.lost_decay_s)[:, None]
+        return np.where(overlap >= settings.min_iou, score, 0)
 
     def _as_reference(self, people: People, time_s: float) -> np.ndarray:
         """Return the track ids (N,) by the reference project's matching, with the box's number for the pose it took."""
-        tracks, scale = self._tracks, self.settings.square_scale
+        tracks, scale = self._tracks, self.settings.box_scale
         track_ids = np.full(len(people), NO_TRACK)
         overlap = box_iou(square_boxes(tracks.boxes, scale), square_boxes(people.boxes, scale))
         if overlap.size:

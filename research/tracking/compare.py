@@ -206,12 +206,12 @@ def follow(settings: TrackerSettings, scenes: Sequence[TrackingScene]) -> tuple[
     return ids, 1000 * took_s / max(sum(len(scene.frames) for scene in scenes), 1)
 
 
-def greedy(scene: TrackingScene, min_iou: float, memory_s: float) -> np.ndarray:
+def greedy(scene: TrackingScene, min_iou: float, max_lost_s: float) -> np.ndarray:
     """Return ids (M,): the boxes that overlap most are one person, in turn; a box without one is a new person."""
     boxes: dict[int, tuple[float, np.ndarray]] = {}
     ids, last = [], 0
     for frame in scene.frames:
-        boxes = {i: (seen_s, box) for i, (seen_s, box) in boxes.items() if frame.time_s - seen_s <= memory_s}
+        boxes = {i: (seen_s, box) for i, (seen_s, box) in boxes.items() if frame.time_s - seen_s <= max_lost_s}
         known = list(boxes)
         found = np.full(len(frame.seen), NO_TRACK)
         overlap = box_iou(np.array([boxes[i][1] for i in known]).reshape(-1, 4), frame.seen.boxes)

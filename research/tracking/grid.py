@@ -47,20 +47,20 @@ GRID: dict[str, tuple[str, Grid]] = {
     ),
 }
 """Peer -> its kind and the numbers among which it is tuned; `lost_track_buffer` counts 30ths of a second."""
-GREEDY_GRID: Grid = {"min_iou": (0.05, 0.1, 0.2, 0.3), "memory_s": (0.5, 1.0, 2.0, 3.0)}
+GREEDY_GRID: Grid = {"min_iou": (0.05, 0.1, 0.2, 0.3), "max_lost_s": (0.5, 1.0, 2.0, 3.0)}
 
 NUMBERS: dict[str, tuple[Any, ...]] = {
-    "gate_iou": (0.1, 0.2, 0.3),
+    "min_iou": (0.1, 0.2, 0.3),
     "pose_weight": (0.0, 0.5, 0.75, 1.0),
-    "square_scale": (1.0, 1.25, 1.5),
-    "birth_frames": (1, 2, 3, 5),
-    "memory_s": (0.5, 1.5, 3.0, 5.0),
-    "fade_s": (0.3, 1.0, 10.0),
+    "box_scale": (1.0, 1.25, 1.5),
+    "min_hits": (1, 2, 3, 5),
+    "max_lost_s": (0.5, 1.5, 3.0, 5.0),
+    "lost_decay_s": (0.3, 1.0, 10.0),
     "duplicate_similarity": (0.5, 0.6, 0.7, 1.1),
     "velocity_memory_s": (0.05, 0.1, 0.2, 0.4),
     "coast_s": (0.2, 0.6, 1.0, 2.0),
-    "recall_reach": (0.0, 0.4, 0.8, 1.2),
-    "recall_speed": (0.0, 0.5, 1.0, 2.0),
-    "recall_size": (1.2, 1.5, 2.0),
+    "reassoc_radius": (0.0, 0.4, 0.8, 1.2),
+    "reassoc_speed": (0.0, 0.5, 1.0, 2.0),
+    "reassoc_max_ratio": (1.2, 1.5, 2.0),
 }
 """The tracker's numbers and the values that `--numbers` gives them, one at a time."""

@@ -210,10 +210,10 @@ def test_types_are_checked(values: dict, fits: bool) -> None:
     ("groups", "message"),
     [
         ({"tracker": {"velocity_memory_s": 0}}, "tracker: velocity_memory_s = 0 must be above 0"),
-        ({"tracker": {"square_scale": -1.0}}, "tracker: square_scale"),
+        ({"tracker": {"box_scale": -1.0}}, "tracker: box_scale"),
         ({"trackr": {}}, "unknown setting trackr; did you mean 'tracker'"),
         ({"tracker": 3}, "tracker must be a group"),
-        ({"tracker": {"gate_uoi": 1.0}}, "did you mean 'gate_iou'"),
+        ({"tracker": {"gate_uoi": 1.0}}, "did you mean 'min_iou'"),
         ({"fusion": {"rule": "median"}}, "'higher_score', 'mean', 'noisy_or'"),
         ({"fusion": {"delay_s": 9.0}}, r"fusion: delay_s = 9\.0 must lie between"),
         ({"events": {"keep_score": 0.99}}, "events: keep_score"),

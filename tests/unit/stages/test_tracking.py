@@ -153,7 +153,7 @@ def test_number_comes_with_the_second_observation_and_not_for_a_weak_one(people_
     people = people_factory((100, 200))
     found = [int(tracker.update(people, i / 25).track_ids[0]) for i in range(3)]
     assert found == [NO_TRACK, 1, 1]
-    weak = people_factory((100, 200), score=TrackerSettings().birth_score - 0.01)
+    weak = people_factory((100, 200), score=TrackerSettings().new_track_threshold - 0.01)
     tracker.reset()
     assert [int(tracker.update(weak, i / 25).track_ids[0]) for i in range(5)] == [NO_TRACK] * 5
 
@@ -163,7 +163,7 @@ def test_a_weak_observation_goes_on_with_a_track(people_factory: Callable[..., P
     for i in range(4):
         tracker.update(people_factory((100, 200)), i / 25)
     assert tracker.update(
-        people_factory((101, 200), score=TrackerSettings().birth_score / 2), 4 / 25
+        people_factory((101, 200), score=TrackerSettings().new_track_threshold / 2), 4 / 25
     ).track_ids.tolist() == [1]
 
 
@@ -266,7 +266,7 @@ def test_memory_is_bounded_by_the_people_seen_lately(people_factory: Callable[..
     generator = np.random.default_rng(0)
     for i in range(1000):
         tracker.update(people_factory(tuple(generator.uniform(0, 5000, 2))), i / 25)
-        assert len(tracker._tracks) <= TrackerSettings().memory_s * 25 + 1
+        assert len(tracker._tracks) <= TrackerSettings().max_lost_s * 25 + 1
     tracker.update(People.none(), 1e6)
     assert len(tracker._tracks) == 0
 
@@ -281,9 +281,9 @@ def test_nobody_at_all() -> None:
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_time_in_other_units_with_all_times_scaled_gives_the_same_numbers(factor: float) -> None:
     base = TrackerSettings()
-    times = ("memory_s", "fade_s", "velocity_memory_s", "coast_s")
+    times = ("max_lost_s", "lost_decay_s", "velocity_memory_s", "coast_s")
     scaled = replace(
-        base, recall_speed=base.recall_speed / factor, **{name: getattr(base, name) * factor for name in times}
+        base, reassoc_speed=base.reassoc_speed / factor, **{name: getattr(base, name) * factor for name in times}
     )
     frames = story("two_people_crossing", 2, jitter_px=2.0)[::2]
     assert tracked(frames) == tracked([(time_s * factor, people) for time_s, people in frames], scaled)
@@ -345,7 +345,7 @@ def test_the_reference_matching_forgets_and_uses_a_pose_twice(people_factory: Ca
     assert ids[4:] == [[], [4]]
 
 
-@pytest.mark.parametrize("name", ["square_scale", "velocity_memory_s", "coast_s", "fade_s", "recall_size"])
+@pytest.mark.parametrize("name", ["box_scale", "velocity_memory_s", "coast_s", "lost_decay_s", "reassoc_max_ratio"])
 def test_what_must_be_above_0_is(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} = 0"):
         TrackerSettings(**{name: 0.0})
