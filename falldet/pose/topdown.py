@@ -19,7 +19,7 @@ from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
 from falldet.pose.exported import Precision, exported_network, find_network, int8_network
 from falldet.types import People
 
-SURE_JOINT = 0.3
+CONFIDENT_JOINT = 0.3
 """Joints with a lower score don't shape the box in which a person is looked for next."""
 
 JOINT_BOX_SCALE = 1.2
@@ -36,12 +36,12 @@ class TopDownSettings:
         engine: "openvino" runs networks exported on first use, "torch" MMDetection's and MMPose's own inference.
         precision: of OpenVINO; "f32" gives torch's numbers, "fastest" what the device is best at, "int8" runs networks
             that tools/export.py --int8 has made; research/speed/int8.py says how far theirs are from f32.
-        detect_every: pictures from one look of the detector to the next; between them people are followed. With
+        det_interval: pictures from one look of the detector to the next; between them people are followed. With
             nobody to follow it looks at every picture.
         same_person_overlap: a followed box is a detected person's own where they share more than this part of the
             smaller of both; in a fall the two differ much in shape.
         duplicate_similarity: two poses more alike than this are one person.
-        carry_pictures: how many pictures a person is followed at most without being detected.
+        max_undetected_frames: how many pictures a person is followed at most without being detected.
         min_person_score: people whose mean joint score is below it are dropped, and no longer followed.
         min_joint_score: joints below it count as missing.
         max_people: at most so many people, the surest, go through the pose network.
@@ -50,10 +50,10 @@ class TopDownSettings:
 
     engine: Literal["openvino", "torch"] = "openvino"
     precision: Precision = "fastest"
-    detect_every: int = 2
+    det_interval: int = 2
     same_person_overlap: float = 0.5
     duplicate_similarity: float = 0.7
-    carry_pictures: int = 300
+    max_undetected_frames: int = 300
     min_person_score: float = 0.1
     min_joint_score: float = 0.05
     max_people: int = 10
@@ -61,8 +61,8 @@ class TopDownSettings:
 
     def __post_init__(self) -> None:
         """Raise ValueError where a count is too low or the engine has no such precision."""
-        if self.detect_every < 1 or self.max_people < 1 or self.carry_pictures < 0:
-            raise ValueError("detect_every and max_people must be at least 1, carry_pictures at least 0")
+        if self.det_interval < 1 or self.max_people < 1 or self.max_undetected_frames < 0:
+            raise ValueError("det_interval and max_people must be at least 1, max_undetected_frames at least 0")
         if self.precision == "int8" and self.engine != "openvino":
             raise ValueError("precision = 'int8' needs engine = 'openvino'")
 
@@ -102,13 +102,13 @@ class TopDown:
 
     def _places(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return boxes (N, 4), scores (N,) and pictures without detection (N,) of detected, then of followed people."""
-        look = self._pictures % self.settings.detect_every == 0 or not len(self._boxes)
+        look = self._pictures % self.settings.det_interval == 0 or not len(self._boxes)
         self._pictures += 1
         undetected = self._undetected + 1
         if not look:
             return self._boxes, self._scores, undetected
         boxes, scores = self.detector(image)
-        alone = undetected <= self.settings.carry_pictures
+        alone = undetected <= self.settings.max_undetected_frames
         if len(boxes) and len(self._boxes):
             alone &= box_containment(self._boxes, boxes).max(axis=1) <= self.settings.same_person_overlap
         boxes = np.concatenate([boxes, self._boxes[alone]])
@@ -170,11 +170,11 @@ def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, im
 
     The latter where few joints are sure, or the box would suddenly be less than half or more than twice as large.
     """
-    around = keypoint_boxes(keypoints, scores, SURE_JOINT)
+    around = keypoint_boxes(keypoints, scores, CONFIDENT_JOINT)
     centers, halves = (around[:, :2] + around[:, 2:]) / 2, (around[:, 2:] - around[:, :2]) / 2 * JOINT_BOX_SCALE
     grown = np.concatenate([centers - halves, centers + halves], axis=1)
     grown = grown.clip(0, np.tile(np.array(image_hw[1::-1], np.float32), 2))
-    enough = (scores > SURE_JOINT).sum(axis=1) >= FEWEST_JOINTS
+    enough = (scores > CONFIDENT_JOINT).sum(axis=1) >= FEWEST_JOINTS
     growth = (grown[:, 2:] - grown[:, :2]).max(axis=1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1)
     enough &= (grown[:, 2:] > grown[:, :2]).all(axis=1) & (growth > 0.5) & (growth < 2)
     return np.where(enough[:, None], grown, boxes).astype(np.float32)

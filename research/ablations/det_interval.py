@@ -3,7 +3,7 @@
     python research/ablations/det_interval.py videos/urfd/manifest.csv --root videos/ --split val
     python research/ablations/det_interval.py ... --networks detector.onnx+pose.xml        # exported networks, any weights
 
-Each clip goes through the live chain of configs/demo.py with `topdown.detect_every` at each value. Between two looks of
+Each clip goes through the live chain of configs/demo.py with `topdown.det_interval` at each value. Between two looks of
 the detector people are followed by their joints. The recognizer has learnt from other poses: compare the rows with each
 other, not with MoveNet's figures.
 """
@@ -66,10 +66,10 @@ def main() -> int:
     detector, estimator = (_exported(name) for name in arguments.networks.partition("+")[::2])
     rows = []
     for every in arguments.every:
-        settings = Settings.from_groups(read_settings(CONFIG, [f"topdown.detect_every={every}"]))
+        settings = Settings.from_groups(read_settings(CONFIG, [f"topdown.det_interval={every}"]))
         topdown = TopDown(YoloxDetector(detector), CropPoseEstimator(estimator), settings.topdown)
         rows.append((str(every), *_row(clips, settings, topdown)))
-    head = ("detect_every", "people a look", "processor ms a look", "falls found", "false alarms", "F1")
+    head = ("det_interval", "people a look", "processor ms a look", "falls found", "false alarms", "F1")
     sys.stdout.write("\n".join(table(head, rows)) + "\n")
     return cli.EXIT_OK
 

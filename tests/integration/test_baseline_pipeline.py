@@ -20,7 +20,7 @@ from falldet.models.zoo import CHECKPOINTS  # noqa: E402
 from research.speed import random_weights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-POSE = ("--pose", "yolox_s+hrnet_w32", "--cfg-options", "topdown.max_people=1", "topdown.detect_every=4")
+POSE = ("--pose", "yolox_s+hrnet_w32", "--cfg-options", "topdown.max_people=1", "topdown.det_interval=4")
 
 
 @pytest.fixture(scope="module")

@@ -198,8 +198,8 @@ def test_lying_people_whom_the_detector_loses_are_kept(
     """fall-10 ends with the person on the floor, whom the detector no longer sees in every picture."""
     (video,) = shared_data.rglob("fall-10-cam0.mp4")
     pictures = [frame.image for frame in read_frames(video)][::3]
-    carrying = TopDown(nano_detector, tinypose, TopDownSettings(detect_every=1))
-    alone = TopDown(nano_detector, tinypose, TopDownSettings(detect_every=1, carry_pictures=0))
+    carrying = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1))
+    alone = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1, max_undetected_frames=0))
     kept, seen = (np.array([len(source(picture)) for picture in pictures[-20:]]) for source in (carrying, alone))
     assert (kept > 0).mean() >= 0.95
     assert (seen > 0).mean() < (kept > 0).mean()

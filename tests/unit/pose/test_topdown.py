@@ -68,7 +68,7 @@ def test_a_person_whom_the_detector_loses_is_followed_and_found_again() -> None:
 
 def test_following_ends_with_the_pose_and_after_carry_pictures() -> None:
     estimator = GridEstimator()
-    source = TopDown(ScriptedDetector([STANDING], *[[]] * 9), estimator, TopDownSettings(carry_pictures=3))
+    source = TopDown(ScriptedDetector([STANDING], *[[]] * 9), estimator, TopDownSettings(max_undetected_frames=3))
     assert counts(source, 6) == [1, 1, 1, 1, 0, 0]
     source = TopDown(ScriptedDetector([STANDING], *[[]] * 9), estimator)
     assert counts(source, 2) == [1, 1]
@@ -80,14 +80,14 @@ def test_following_ends_with_the_pose_and_after_carry_pictures() -> None:
 
 def test_the_detector_is_asked_every_so_many_pictures() -> None:
     detector, estimator = ScriptedDetector([STANDING], [STANDING, (200, 50, 240, 150)], []), GridEstimator()
-    source = TopDown(detector, estimator, TopDownSettings(detect_every=3))
+    source = TopDown(detector, estimator, TopDownSettings(det_interval=3))
     assert counts(source, 7) == [1, 1, 1, 2, 2, 2, 2]
     assert detector.asked == 3
 
 
 def test_with_nobody_to_follow_the_detector_is_asked_every_time() -> None:
     detector = ScriptedDetector([], [], [STANDING], [STANDING])
-    source = TopDown(detector, GridEstimator(), TopDownSettings(detect_every=4))
+    source = TopDown(detector, GridEstimator(), TopDownSettings(det_interval=4))
     assert counts(source, 5) == [0, 0, 1, 1, 1]
     assert detector.asked == 4
 
@@ -95,7 +95,7 @@ def test_with_nobody_to_follow_the_detector_is_asked_every_time() -> None:
 def test_a_followed_box_gives_way_to_a_detected_one() -> None:
     near = tuple(side + 5 for side in STANDING)
     estimator = GridEstimator()
-    source = TopDown(ScriptedDetector([STANDING], [near]), estimator, TopDownSettings(detect_every=1))
+    source = TopDown(ScriptedDetector([STANDING], [near]), estimator, TopDownSettings(det_interval=1))
     assert counts(source, 2) == [1, 1]
     np.testing.assert_array_equal(estimator.batches[1], [near])
 
@@ -123,7 +123,7 @@ def test_the_box_follows_the_joints() -> None:
 
 def test_reset_forgets_everybody_and_begins_with_a_look() -> None:
     detector = ScriptedDetector([STANDING], [])
-    source = TopDown(detector, GridEstimator(), TopDownSettings(detect_every=10))
+    source = TopDown(detector, GridEstimator(), TopDownSettings(det_interval=10))
     assert counts(source, 2) == [1, 1]
     source.reset()
     assert counts(source, 1) == [0]
@@ -141,7 +141,7 @@ def test_nobody_is_an_empty_frame() -> None:
     assert people.keypoints.shape == (0, JOINT_COUNT, 2)
 
 
-@pytest.mark.parametrize("wrong", [{"detect_every": 0}, {"max_people": 0}, {"carry_pictures": -1}])
+@pytest.mark.parametrize("wrong", [{"det_interval": 0}, {"max_people": 0}, {"max_undetected_frames": -1}])
 def test_counts_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be at least"):
         TopDownSettings(**wrong)  # type: ignore[arg-type]
@@ -236,7 +236,7 @@ def test_poses_have_another_name_for_another_source(own_config: Path) -> None:
         poses_key(PoseSettings(), movenet, topdown),
         poses_key(PoseSettings(), MoveNetSettings(input_size=384), topdown),
         poses_key(both, movenet, topdown),
-        poses_key(both, movenet, TopDownSettings(detect_every=3)),
+        poses_key(both, movenet, TopDownSettings(det_interval=3)),
     }
     assert len(names) == 4
     assert poses_key(both, movenet, TopDownSettings(threads=3)) in names, "threads change nothing"
