@@ -27,7 +27,7 @@ from falldet.stages.fusion import Fuser, FusionSettings
 from falldet.stages.posture import read_postures
 from falldet.stages.recognizer import RecognizerSettings, WindowRecognizer, make_recognizer
 from falldet.stages.tracking import PoseTracker, TrackerSettings
-from falldet.stages.windows import Windower, WindowSettings
+from falldet.stages.windows import WindowBuffer, WindowSettings
 from falldet.types import Event, Frame, People, PersonScore, PoseSource, Window, WindowScore
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Pipeline:
         self.recognize = recognize or _recognizer(settings, device)  # first: it is never a download
         self.pose_source = pose_source or make_pose_source(settings.pose, settings.movenet, settings.topdown, device)
         self.tracker = PoseTracker(settings.tracker)
-        self.windower = Windower(settings.windows)
+        self.buffer = WindowBuffer(settings.windows)
         self.fuser = Fuser(settings.fusion)
         whole_s = settings.windows.length_s
         self.recorder = Fuser(
@@ -196,7 +196,7 @@ class Pipeline:
     def score(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """First half of a step: return the people with track ids, and the scores of the windows that end by now."""
         self._people = people = self.tracker.update(people, time_s)
-        windows = self.windower.push(time_s, people, image_hw)
+        windows = self.buffer.push(time_s, people, image_hw)
         scores = self.recognize(windows) if windows else []
         self.sampling.note(time_s, self.tracker.speed(time_s), scores)
         return people, scores
@@ -217,7 +217,7 @@ class Pipeline:
 
     def score_rest(self) -> list[WindowScore]:
         """First half of the end: score the windows that are still open, and forget everybody."""
-        windows = self.windower.flush()
+        windows = self.buffer.flush()
         self.pose_source.reset()
         self.tracker.reset()
         self.sampling.reset()

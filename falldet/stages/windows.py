@@ -1,6 +1,6 @@
 """Cuts each person's track into overlapping windows, in seconds, and labels the windows of annotated clips.
 
-The live chain (`Windower`) and training (`label_windows`) resample with the same function, so a window means the same
+The live chain (`WindowBuffer`) and training (`label_windows`) resample with the same function, so a window means the same
 thing on both sides and at every frame rate.
 """
 
@@ -55,7 +55,7 @@ class _Track:
     poses: deque[tuple[np.ndarray, np.ndarray]] = field(default_factory=deque)
 
 
-class Windower:
+class WindowBuffer:
     """Collects poses and hands out the windows that are complete.
 
     Memory is bounded: observations older than a window are dropped, and so are people who have gone.
@@ -194,7 +194,7 @@ def label_windows(
 def _person_windows(
     annotation: dict[str, Any], person: int, settings: WindowSettings, poses_per_s: float
 ) -> list[Window]:
-    windower, pace = Windower(settings), FrameSampler(SamplingSettings(poses_per_s))
+    buffer, pace = WindowBuffer(settings), FrameSampler(SamplingSettings(poses_per_s))
     windows: list[Window] = []
     image_hw = tuple(annotation["img_shape"])
     times, scores = annotation["time_s"], annotation["keypoint_score"][person]
@@ -206,8 +206,8 @@ def _person_windows(
         people = People(
             pose[None][seen], score[None][seen], np.zeros((1, 4))[seen], np.ones(1)[seen], np.full(1, person)[seen]
         )
-        windows += windower.push(time_s, people, image_hw)
-    return windows + windower.flush()
+        windows += buffer.push(time_s, people, image_hw)
+    return windows + buffer.flush()
 
 
 def _sees_fall(annotation: dict[str, Any], person: int) -> bool:

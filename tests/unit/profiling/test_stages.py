@@ -192,7 +192,7 @@ def test_models_are_shared_and_state_is_not(people_factory: Callable[..., People
     assert pipelines[0] is first
     assert {id(p.pose_source) for p in pipelines} == {id(first.pose_source)}
     assert {id(p.recognize) for p in pipelines} == {id(first.recognize)}
-    for part in ("tracker", "windower", "fuser", "recorder", "decoder", "pace"):
+    for part in ("tracker", "buffer", "fuser", "recorder", "decoder", "pace"):
         assert len({id(getattr(p, part)) for p in pipelines}) == 3
 
 

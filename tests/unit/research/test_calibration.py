@@ -15,7 +15,7 @@ from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.evaluation.replay import ReplayedClip, ReplayedFrame
 from falldet.openmmlab.config import load_config
 from falldet.stages.posture import read_postures
-from falldet.stages.windows import Windower, label_windows
+from falldet.stages.windows import WindowBuffer, label_windows
 from falldet.types import People, Window, WindowScore
 from research.accuracy.calibration import (
     CLASS_WEIGHT,
@@ -59,15 +59,15 @@ def clip(tracks: dict[int, slice], fall: tuple[float, float], scores: Sequence[W
 
 def scored(observed: ReplayedClip) -> ReplayedClip:
     """The clip with the windows that the live chain cuts, each with the probability 0.9."""
-    windower = Windower()
+    buffer = WindowBuffer()
 
     def scores(windows: list[Window]) -> list[WindowScore]:
         return [WindowScore(window.track_id, window.start_s, window.stop_s, 0.9) for window in windows]
 
     frames = [
-        replace(frame, window_scores=scores(windower.push(frame.time_s, frame.people, HW))) for frame in observed.frames
+        replace(frame, window_scores=scores(buffer.push(frame.time_s, frame.people, HW))) for frame in observed.frames
     ]
-    return replace(observed, frames=frames, rest=scores(windower.flush()))
+    return replace(observed, frames=frames, rest=scores(buffer.flush()))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.stages.fusion import Fuser, FusionSettings
-from falldet.stages.windows import Windower
+from falldet.stages.windows import WindowBuffer
 from falldet.types import NO_TRACK, People, PersonScore, WindowScore
 
 TICK_S = 1 / 16  # exact in binary
@@ -172,15 +172,15 @@ def test_a_short_track_is_scored_from_its_first_frame_to_its_last(
     people_factory: Callable[..., People], start_s: float, seen_s: float
 ) -> None:
     """Whoever enters the picture falling, or is in it for half a second at the end, is scored too."""
-    windower, fuser = Windower(), Fuser(FusionSettings("higher_score"))
+    buffer, fuser = WindowBuffer(), Fuser(FusionSettings("higher_score"))
     found: list[PersonScore] = []
     frames = round((start_s + seen_s) * 25) + 1
     here = [index / 25 >= start_s for index in range(frames)]
     for index in range(frames):
         people = people_factory((100, 200)).with_track_ids(np.array([7])) if here[index] else People.none()
-        windows = windower.push(index / 25, people, (480, 640))
+        windows = buffer.push(index / 25, people, (480, 640))
         scores = [WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in windows]
         found += fuser.push(index, index / 25, people.track_ids, scores)
-    found += fuser.flush([WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in windower.flush()])
+    found += fuser.flush([WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in buffer.flush()])
     assert [score.frame_index for score in found] == np.flatnonzero(here).tolist()
     assert {score.fall for score in found} == {0.9}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.geometry import keypoint_boxes
-from falldet.stages.windows import FALL, NOT_FALL, WINDOW_FRAMES, Windower, WindowSettings, label_windows, resample
+from falldet.stages.windows import FALL, NOT_FALL, WINDOW_FRAMES, WindowBuffer, WindowSettings, label_windows, resample
 from falldet.synthetic import SCENES, Scene
 from falldet.types import NO_TRACK, People, Window
 
@@ -29,11 +29,11 @@ def people_at(time_s: float, track_ids: Iterable[int]) -> People:
 
 
 def cut(recording: Recording, window_settings: WindowSettings | None = None, flush: bool = True) -> list[Window]:
-    windower = Windower(window_settings)
+    buffer = WindowBuffer(window_settings)
     windows = []
     for time_s, ids in recording:
-        windows += windower.push(time_s, people_at(time_s, ids), HW)
-    return windows + (windower.flush() if flush else [])
+        windows += buffer.push(time_s, people_at(time_s, ids), HW)
+    return windows + (buffer.flush() if flush else [])
 
 
 def steady(duration_s: float, fps: float = 25.0, ids: tuple[int, ...] = (1,), start_s: float = 0.0) -> Recording:
@@ -103,11 +103,11 @@ def test_flush_loses_nothing() -> None:
 
 
 def test_flush_gives_everybody_a_last_window_once() -> None:
-    windower = Windower()
+    buffer = WindowBuffer()
     for time_s, ids in steady(1.1, ids=(1, 2)):
-        windower.push(time_s, people_at(time_s, ids), HW)
-    assert [w.track_id for w in windower.flush()] == [1, 2]
-    assert windower.flush() == []
+        buffer.push(time_s, people_at(time_s, ids), HW)
+    assert [w.track_id for w in buffer.flush()] == [1, 2]
+    assert buffer.flush() == []
 
 
 def test_whoever_leaves_is_covered_to_the_last_moment() -> None:
@@ -143,30 +143,30 @@ def test_windows_depend_on_time_not_on_its_zero(start_s: float) -> None:
 
 
 def test_reset_forgets_everybody() -> None:
-    windower = Windower()
+    buffer = WindowBuffer()
     for time_s, ids in steady(1.0):
-        windower.push(time_s, people_at(time_s, ids), HW)
-    windower.reset()
-    assert windower.flush() == []
-    assert windower.push(0.0, people_at(0.0, [1]), HW) == []
+        buffer.push(time_s, people_at(time_s, ids), HW)
+    buffer.reset()
+    assert buffer.flush() == []
+    assert buffer.push(0.0, people_at(0.0, [1]), HW) == []
 
 
 def test_memory_is_bounded_over_a_long_run() -> None:
-    windower = Windower()
+    buffer = WindowBuffer()
     for i in range(10_000):
-        windower.push(i / 25, people_at(i / 25, [i // 250, 10_000]), HW)
-        assert len(windower._tracks) <= 3
-        assert all(len(t.times) == len(t.poses) <= 57 for t in windower._tracks.values())
+        buffer.push(i / 25, people_at(i / 25, [i // 250, 10_000]), HW)
+        assert len(buffer._tracks) <= 3
+        assert all(len(t.times) == len(t.poses) <= 57 for t in buffer._tracks.values())
 
 
 def test_a_leap_in_time_costs_no_more_than_a_step() -> None:
-    windower = Windower()
+    buffer = WindowBuffer()
     for time_s, ids in steady(1.0):
-        windower.push(time_s, people_at(time_s, ids), HW)
+        buffer.push(time_s, people_at(time_s, ids), HW)
     started = time.perf_counter()
-    windower.push(1e7, people_at(1e7, [1]), HW)
+    buffer.push(1e7, people_at(1e7, [1]), HW)
     assert time.perf_counter() - started < 0.2
-    stops = [w.stop_s for i in range(1, 50) for w in windower.push(1e7 + i / 25, people_at(1e7 + i / 25, [1]), HW)]
+    stops = [w.stop_s for i in range(1, 50) for w in buffer.push(1e7 + i / 25, people_at(1e7 + i / 25, [1]), HW)]
     assert len(stops) >= 5
     assert np.diff(stops).tolist() == [0.25] * (len(stops) - 1)
 
@@ -180,12 +180,12 @@ def test_times_out_of_order_are_refused(numbers: dict[str, float]) -> None:
 def scene_windows(name: str, fps: float) -> tuple[Scene, dict[float, Window]]:
     scene = SCENES[name]()
     scene = Scene(scene.people, scene.duration_s, scene.camera, scene.room, fps)
-    windower = Windower()
+    buffer = WindowBuffer()
     windows = []
     for time_s, pose, score in zip(scene.frame_times().tolist(), *scene.keypoints(), strict=True):
         rows = np.flatnonzero(score.any(axis=1))
         boxes = keypoint_boxes(pose[rows], score[rows])
-        windows += windower.push(time_s, People(pose[rows], score[rows], boxes, np.ones(len(rows)), rows), HW)
+        windows += buffer.push(time_s, People(pose[rows], score[rows], boxes, np.ones(len(rows)), rows), HW)
     return scene, {round(w.stop_s, 3): w for w in windows if len(w.time_s) > 1.9 * fps}
 
 
