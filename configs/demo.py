@@ -81,9 +81,9 @@ recognizer = dict(
 # falldet.stages.fusion.FusionSettings
 fusion = dict(
     rule="noisy_or",
-    delay_s=0.5,
-    patience_s=3.0,
-    record_rule="higher_score",
+    latency_s=0.5,
+    max_wait_s=3.0,
+    final_rule="higher_score",
 )
 
 # falldet.stages.events.EventSettings

@@ -73,7 +73,7 @@ class Seen:
         frame: the frame itself; None where only poses were given, and in the closing result after the last frame.
         people: everybody in it, with track ids.
         scores: fused scores that were settled now, on which events are decided.
-        record: final scores by `fusion.record_rule` (all windows that cover a frame) that were settled now.
+        record: final scores by `fusion.final_rule` (all windows that cover a frame) that were settled now.
         events: events that began or changed now.
         current: events that are on now, by track id.
     """
@@ -117,7 +117,7 @@ class Pipeline:
         self.fuser = Fuser(settings.fusion)
         whole_s = settings.windows.length_s
         self.recorder = Fuser(
-            FusionSettings(settings.fusion.record_rule, whole_s, max(whole_s, settings.fusion.patience_s))
+            FusionSettings(settings.fusion.final_rule, whole_s, max(whole_s, settings.fusion.max_wait_s))
         )
         self.decoder = EventDecoder(settings.events)
         self.sampler = FrameSampler(settings.sampling)

@@ -25,21 +25,21 @@ class FusionSettings:
     Attributes:
         rule: "higher_score", "mean" or "noisy_or" (1 - product of (1 - score)): of the scores on which events are
             decided. Noisy-or adds up what several windows saw; docs/fusion.md compares the rules.
-        delay_s: how long a frame waits for further windows that cover it. 0 gives a score as soon as the first
+        latency_s: how long a frame waits for further windows that cover it. 0 gives a score as soon as the first
             window does, a whole window's length the final one.
-        patience_s: how long a frame that no window covers is kept; longer than the delay.
-        record_rule: rule of the final scores, those that are written, when all windows that cover a frame are known.
+        max_wait_s: how long a frame that no window covers is kept; longer than the delay.
+        final_rule: rule of the final scores, those that are written, when all windows that cover a frame are known.
     """
 
     rule: Rule = "noisy_or"
-    delay_s: float = 0.5
-    patience_s: float = 3.0
-    record_rule: Rule = "higher_score"
+    latency_s: float = 0.5
+    max_wait_s: float = 3.0
+    final_rule: Rule = "higher_score"
 
     def __post_init__(self) -> None:
         """Raise ValueError where the delay is negative or longer than the patience."""
-        if not 0 <= self.delay_s <= self.patience_s:
-            raise ValueError(f"delay_s = {self.delay_s} must lie between 0 and patience_s = {self.patience_s}")
+        if not 0 <= self.latency_s <= self.max_wait_s:
+            raise ValueError(f"latency_s = {self.latency_s} must lie between 0 and max_wait_s = {self.max_wait_s}")
 
 
 @dataclass(slots=True)
@@ -51,8 +51,8 @@ class _Track:
 class Fuser:
     """Takes frames and window scores in time order, gives back each frame's fused score once, in order.
 
-    A frame is settled when it has waited `delay_s` and at least one window covers it; one that no window has covered
-    for `patience_s` (somebody glimpsed too briefly to be scored) never gets a score. So memory is bounded.
+    A frame is settled when it has waited `latency_s` and at least one window covers it; one that no window has covered
+    for `max_wait_s` (somebody glimpsed too briefly to be scored) never gets a score. So memory is bounded.
     """
 
     def __init__(self, settings: FusionSettings | None = None) -> None:
@@ -105,12 +105,12 @@ class Fuser:
 
     def _settle(self, track_id: int, track: _Track, time_s: float) -> list[PersonScore]:
         settled = []
-        while track.frames and track.frames[0][1] <= time_s - self.settings.delay_s:
+        while track.frames and track.frames[0][1] <= time_s - self.settings.latency_s:
             index, frame_s = track.frames[0]
             covering = [w.fall for w in track.windows if w.start_s <= frame_s < w.stop_s]
             if covering:
                 settled.append(PersonScore(track_id, index, frame_s, self._fuse(covering)))
-            elif time_s - frame_s <= self.settings.patience_s:
+            elif time_s - frame_s <= self.settings.max_wait_s:
                 break
             track.frames.popleft()
         return settled

@@ -4,7 +4,7 @@
         --root videos/
 
 writes docs/fusion.md and research/results/fusion.json. Every video is observed once and decided under every rule. A frame waits
-`delay_s` for further windows that cover it; without delay the first one settles it, so that the rules are one.
+`latency_s` for further windows that cover it; without delay the first one settles it, so that the rules are one.
 The alert score of a row is that of configs/demo.py and, in another column, the one with the best F1 on train and val,
 because noisy-or and the mean give other scores. The recognizer has learnt from train and was chosen on val: only test
 is new to it, and nothing here is chosen on test.
@@ -75,7 +75,7 @@ def main() -> int:
         return cli.EXIT_OK
     cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
     observed = [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, unit="clip", disable=None)]
-    rows = [measure(rule, delay_s, observed, settings) for delay_s in DELAYS_S for rule in get_args(Rule)]
+    rows = [measure(rule, latency_s, observed, settings) for latency_s in DELAYS_S for rule in get_args(Rule)]
     with finished_file(RESULTS) as stream:
         json.dump(rows, stream, indent=1)
     with finished_file(TABLE) as stream:
@@ -84,9 +84,9 @@ def main() -> int:
     return cli.EXIT_OK
 
 
-def measure(rule: Rule, delay_s: float, observed: Sequence[ReplayedClip], settings: Settings) -> dict[str, Any]:
+def measure(rule: Rule, latency_s: float, observed: Sequence[ReplayedClip], settings: Settings) -> dict[str, Any]:
     """Return a row: figures on train and val and on test, at the shipped alert score and at the best one."""
-    fusion = FusionSettings(rule, delay_s, max(settings.fusion.patience_s, delay_s))
+    fusion = FusionSettings(rule, latency_s, max(settings.fusion.max_wait_s, latency_s))
     changed = replace(settings, fusion=fusion)
     judged = [(clip.clip.split, judge(clip, changed, SCORES)) for clip in observed]
 
@@ -94,7 +94,7 @@ def measure(rule: Rule, delay_s: float, observed: Sequence[ReplayedClip], settin
         return compute_metrics([results[place] for split, results in judged if split in splits])
 
     best = max(range(len(SCORES)), key=lambda i: (figures(CHOSEN_ON, 1 + i).f1 or 0, SCORES[i]))
-    row: dict[str, Any] = {"rule": rule, "delay_s": delay_s, "best_score": SCORES[best]}
+    row: dict[str, Any] = {"rule": rule, "latency_s": latency_s, "best_score": SCORES[best]}
     for name, splits in (("train and val", CHOSEN_ON), ("test", REPORTED)):
         row[name], row[f"{name}, best score"] = as_record(figures(splits, 0)), as_record(figures(splits, 1 + best))
     return row
@@ -108,8 +108,8 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         for seed in seeds
     ]
     rows = []
-    for rule, delay_s, sure_score in HELD_OUT:
-        fusion = FusionSettings(rule, delay_s, max(settings.fusion.patience_s, delay_s))
+    for rule, latency_s, sure_score in HELD_OUT:
+        fusion = FusionSettings(rule, latency_s, max(settings.fusion.max_wait_s, latency_s))
         events = replace(settings.events, alert_score=min(SCORES), sure_score=sure_score)
         changed = replace(settings, fusion=fusion, events=events)
         judged = [[judge(clip, changed, SCORES) for clip in observed] for observed in sets]
@@ -118,7 +118,7 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         best = int(f1.argmax())
         found, false = (np.mean([getattr(seed[best], name) for seed in figures]) for name in ("right", "false"))
         cells = (f"{SCORES[best]:g}", f"{f1[best]:.3f}", f"{found:.1f} of {figures[0][0].falls}", f"{false:.1f}")
-        rows.append((rule, f"{delay_s:g} s", f"{sure_score:g}", f"{f1[SCORES.index(0.8)]:.3f}", *cells))
+        rows.append((rule, f"{latency_s:g} s", f"{sure_score:g}", f"{f1[SCORES.index(0.8)]:.3f}", *cells))
     head = ("rule", "frame waits", "sure score", "F1 at 0.8", "best alert score", "F1 there", "found", "false alarms")
     return "\n".join(table(head, rows)) + "\n"
 
@@ -159,7 +159,7 @@ def as_markdown(rows: Sequence[dict[str, Any]], settings: Settings) -> str:
         "|---" * 13 + "|",
     ]
     for row in rows:
-        cells = [f"{row['delay_s']:g} s", row["rule"]]
+        cells = [f"{row['latency_s']:g} s", row["rule"]]
         for name in ("train and val", "test"):
             part = row[name]
             delay = "none" if part["median_delay_s"] is None else f"{part['median_delay_s']:.2f} s"

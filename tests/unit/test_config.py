@@ -215,7 +215,7 @@ def test_types_are_checked(values: dict, fits: bool) -> None:
         ({"tracker": 3}, "tracker must be a group"),
         ({"tracker": {"gate_uoi": 1.0}}, "did you mean 'min_iou'"),
         ({"fusion": {"rule": "median"}}, "'higher_score', 'mean', 'noisy_or'"),
-        ({"fusion": {"delay_s": 9.0}}, r"fusion: delay_s = 9\.0 must lie between"),
+        ({"fusion": {"latency_s": 9.0}}, r"fusion: latency_s = 9\.0 must lie between"),
         ({"events": {"keep_score": 0.99}}, "events: keep_score"),
         ({"windows": {"stride_s": 0}}, "windows: stride_s"),
         ({"movenet": {"input_size": 250}}, "multiple of 32"),

@@ -84,23 +84,23 @@ def test_final_scores_equal_a_reference_over_everything(
 )
 @settings(max_examples=60, deadline=None)
 def test_every_frame_is_given_out_once_in_order_and_in_time(
-    falls: list[float], delay_s: float, presence: list[set[int]]
+    falls: list[float], latency_s: float, presence: list[set[int]]
 ) -> None:
     frames = [(i * TICK_S, sorted(ids)) for i, ids in enumerate(presence)]
     windows = [w for track in (0, 1, 2) for w in sliding(len(frames) * TICK_S + STRIDE_S, falls, track)]
-    emitted, rest = run(Fuser(FusionSettings(delay_s=delay_s)), frames, windows)
+    emitted, rest = run(Fuser(FusionSettings(latency_s=latency_s)), frames, windows)
     for track in (0, 1, 2):
         seen = [s.frame_index for s in [score for _, score in emitted] + rest if s.track_id == track]
         assert seen == [index for index, (_, ids) in enumerate(frames) if track in ids]
     for given_s, score in emitted:
-        assert delay_s <= given_s - score.time_s <= max(delay_s, STRIDE_S) + TICK_S
+        assert latency_s <= given_s - score.time_s <= max(latency_s, STRIDE_S) + TICK_S
 
 
 def test_without_delay_the_first_window_decides_and_with_delay_the_highest() -> None:
     frames = steady(4.0)
     windows = sliding(4.0, [0.1] * 8 + [0.9] + [0.2] * 8)
-    for delay_s, first in ((0.0, 2.0), (LENGTH_S, 1.25)):
-        emitted, rest = run(Fuser(FusionSettings("higher_score", delay_s)), frames, windows)
+    for latency_s, first in ((0.0, 2.0), (LENGTH_S, 1.25)):
+        emitted, rest = run(Fuser(FusionSettings("higher_score", latency_s)), frames, windows)
         high = [s.time_s for s in [score for _, score in emitted] + rest if s.fall == 0.9]
         assert min(high) == first
         assert max(high) == 2.25 - TICK_S
@@ -125,7 +125,7 @@ def test_windows_are_half_open_and_belong_to_one_person() -> None:
 
 
 def test_a_frame_that_no_window_covers_holds_up_the_others_no_longer_than_the_patience() -> None:
-    fuser = Fuser(FusionSettings(patience_s=1.0))
+    fuser = Fuser(FusionSettings(max_wait_s=1.0))
     fuser.push(0, 0.0, [1], [])  # never covered
     fuser.push(1, 0.5, [1], [])
     assert fuser.push(2, 1.0, [1], [WindowScore(1, 0.25, 0.75, 0.4)]) == []
@@ -148,9 +148,9 @@ def test_flush_and_reset_forget_everything() -> None:
     assert fuser.flush([WindowScore(1, 0.0, 1.0, 0.5)]) == []
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 2.0])
-def test_memory_is_bounded_over_a_long_run(delay_s: float) -> None:
-    fuser = Fuser(FusionSettings(delay_s=delay_s))
+@pytest.mark.parametrize("latency_s", [0.0, 2.0])
+def test_memory_is_bounded_over_a_long_run(latency_s: float) -> None:
+    fuser = Fuser(FusionSettings(latency_s=latency_s))
     for i in range(10_000):
         time_s, track = i / 25, i // 200
         ready = [WindowScore(track, time_s - 2.0, time_s, 0.1)] if i % 6 == 0 else []
@@ -160,10 +160,10 @@ def test_memory_is_bounded_over_a_long_run(delay_s: float) -> None:
         assert all(len(t.frames) <= 3.1 * 25 and len(t.windows) <= 26 for t in held)
 
 
-@pytest.mark.parametrize(("delay_s", "patience_s"), [(-0.1, 1.0), (2.0, 1.0)])
-def test_a_delay_out_of_order_is_refused(delay_s: float, patience_s: float) -> None:
-    with pytest.raises(ValueError, match="delay_s"):
-        FusionSettings(delay_s=delay_s, patience_s=patience_s)
+@pytest.mark.parametrize(("latency_s", "max_wait_s"), [(-0.1, 1.0), (2.0, 1.0)])
+def test_a_delay_out_of_order_is_refused(latency_s: float, max_wait_s: float) -> None:
+    with pytest.raises(ValueError, match="latency_s"):
+        FusionSettings(latency_s=latency_s, max_wait_s=max_wait_s)
 
 
 @pytest.mark.parametrize("seen_s", [0.45, 0.6, 1.0])
