@@ -1,6 +1,6 @@
 """The live chain: pose source, tracker, windows, recognizer, fusion, events.
 
-Read as plain literals, never run. Any number can be changed for one run: `--cfg-options events.alert_score=0.7`.
+Read as plain literals, never run. Any number can be changed for one run: `--cfg-options events.alert_threshold=0.7`.
 The classes named beside each group say what every number means.
 """
 
@@ -88,12 +88,12 @@ fusion = dict(
 
 # falldet.stages.events.EventSettings
 events = dict(
-    alert_score=0.97,
-    keep_score=0.3,
-    sure_score=0.99,
+    alert_threshold=0.97,
+    low_threshold=0.3,
+    immediate_threshold=0.99,
     lying_degree=0.6,
-    hold_s=0.15,
-    upright_degree=0.4,
+    lying_hold_s=0.15,
+    upright_threshold=0.4,
     confirm_s=1.0,
     recover_s=1.0,
     cool_down_s=5.0,

@@ -19,7 +19,7 @@ EXAMPLES = """\
 examples:
   python tools/demo.py video.mp4
   python tools/demo.py video.mp4 --checkpoint work_dirs/stgcn_fall/epoch_80.pth --out-dir results
-  python tools/demo.py video.mp4 --no-video --cfg-options events.alert_score=0.7
+  python tools/demo.py video.mp4 --no-video --cfg-options events.alert_threshold=0.7
   python tools/demo.py video.mp4 --pose yolox_s+hrnet_w32 --cfg-options topdown.det_interval=5
   python tools/demo.py rtsp://127.0.0.1:8554/camera --skeleton-only
   python tools/demo.py hall.mp4 stairs.mp4 rtsp://127.0.0.1:8554/kitchen    # all at once, with one set of models

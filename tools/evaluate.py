@@ -79,7 +79,7 @@ def main() -> int:
     judged, left_out = evaluate_clips(clips, EvaluationJob(settings, THRESHOLDS, arguments.cache), jobs)
     results, analyses = [clip.result for clip in judged], [clip.analysis for clip in judged]
     curve = operating_curve(judged, THRESHOLDS)
-    write_report(arguments.out_dir, results, analyses, curve, settings.events.alert_score, left_out)
+    write_report(arguments.out_dir, results, analyses, curve, settings.events.alert_threshold, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
     sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
     if arguments.hard_negatives:

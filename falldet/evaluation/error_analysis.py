@@ -123,7 +123,7 @@ def _miss(observed: ReplayedClip, result: ClipResult, fall: FallInterval, settin
     seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
     if seen < SEEN_SHARE:
         return Miss(MissCause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
-    needed = settings.events.alert_score
+    needed = settings.events.alert_threshold
     if peak is None or peak < needed:
         return Miss(MissCause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
     return Miss(MissCause.RULE, _rule_detail(result, fall, settings.events), peak)

@@ -109,13 +109,13 @@ def evaluate_replayed(observed: Sequence[ReplayedClip], settings: Settings) -> l
     return [judge(clip, settings)[0] for clip in observed]
 
 
-def at_threshold(settings: Settings, alert_score: float) -> Settings:
+def at_threshold(settings: Settings, alert_threshold: float) -> Settings:
     """Return `settings` with another alert score, the other scores moved only as far as their order demands."""
     events = replace(
         settings.events,
-        alert_score=alert_score,
-        keep_score=min(settings.events.keep_score, alert_score),
-        sure_score=max(settings.events.sure_score, alert_score),
+        alert_threshold=alert_threshold,
+        low_threshold=min(settings.events.low_threshold, alert_threshold),
+        immediate_threshold=max(settings.events.immediate_threshold, alert_threshold),
     )
     return replace(settings, events=events)
 

@@ -96,7 +96,7 @@ def watch(
                 show(seen)
                 bar.update()
         falls = records.finish()
-    records.draw_timeline(settings.events.alert_score, last_s)
+    records.draw_timeline(settings.events.alert_threshold, last_s)
     videos = [options.out_dir / f"{stem}.mp4"] if options.video else []
     return DemoResult(falls, frames, last_s, [*records.files, *videos])
 
@@ -133,12 +133,12 @@ class _Records:
         self._event_file.writelines(json.dumps(as_record(event)) + "\n" for event in falls)
         return falls
 
-    def draw_timeline(self, alert_score: float, duration_s: float) -> None:
+    def draw_timeline(self, alert_threshold: float, duration_s: float) -> None:
         """Write the picture of scores and events."""
         from falldet.visualization.plots import timeline_plot  # matplotlib takes most of a second to load
 
         falls = sorted(self._events.values(), key=lambda event: event.alert_s)
-        timeline_plot(self.files[2], self._history.curves(), falls, alert_score, duration_s)
+        timeline_plot(self.files[2], self._history.curves(), falls, alert_threshold, duration_s)
 
 
 def stem_of(source: str | Path) -> str:
@@ -207,7 +207,7 @@ class Canvas:
         self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
         image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
         draw_zones(image, self._events.ignore_zones)
-        return annotate(image, seen.people, self._falls, seen.current, self._events.alert_score)
+        return annotate(image, seen.people, self._falls, seen.current, self._events.alert_threshold)
 
     def shown_by(self, writer: VideoWriter) -> Callable[[Seen], None]:
         """Return a function that draws and writes."""

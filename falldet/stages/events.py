@@ -1,6 +1,6 @@
 """Turns fused scores into fall events: one alert per fall, with onset, peak, end and state.
 
-A person whose score reaches `alert_score` is a candidate. The candidate becomes an alert when the person is seen lying
+A person whose score reaches `alert_threshold` is a candidate. The candidate becomes an alert when the person is seen lying
 soon after, or at once where the score leaves no doubt; a candidate who gets up or walks on is dropped. One fall gives
 one alert, also when the tracker loses the person in the fall and finds them again under another number; two people in
 sight are two, however near they fall. Whoever comes to lie in a zone to ignore, a bed or a sofa, raises none.
@@ -23,12 +23,12 @@ class EventSettings:
     """Numbers of the event rule; scores and degrees in [0, 1], times in seconds.
 
     Attributes:
-        alert_score: a score from here on makes a candidate.
-        keep_score: a score below ends the going down; it also marks the onset.
-        sure_score: a candidate with such a score needs no confirmation, unless the picture's edge cuts the person off.
+        alert_threshold: a score from here on makes a candidate.
+        low_threshold: a score below ends the going down; it also marks the onset.
+        immediate_threshold: a candidate with such a score needs no confirmation, unless the picture's edge cuts the person off.
         lying_degree: posture from which a person counts as lying (`falldet.stages.posture`).
-        hold_s: how long that posture must last to confirm a fall: who bends down is up again by then.
-        upright_degree: posture up to which a person counts as on their feet again.
+        lying_hold_s: how long that posture must last to confirm a fall: who bends down is up again by then.
+        upright_threshold: posture up to which a person counts as on their feet again.
         confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed, unless they
             left through the picture's edge.
         recover_s: how long a fallen person must be upright to count as recovered.
@@ -40,12 +40,12 @@ class EventSettings:
             unnoticed, and one beside it that the camera sees as on it.
     """
 
-    alert_score: float = 0.97
-    keep_score: float = 0.3
-    sure_score: float = 0.99
+    alert_threshold: float = 0.97
+    low_threshold: float = 0.3
+    immediate_threshold: float = 0.99
     lying_degree: float = 0.6
-    hold_s: float = 0.15
-    upright_degree: float = 0.4
+    lying_hold_s: float = 0.15
+    upright_threshold: float = 0.4
     confirm_s: float = 1.0
     recover_s: float = 1.0
     cool_down_s: float = 5.0
@@ -55,10 +55,10 @@ class EventSettings:
     def __post_init__(self) -> None:
         """Raise ValueError where the thresholds are out of order or a zone is none."""
         object.__setattr__(self, "ignore_zones", checked_zones(self.ignore_zones))
-        if not 0 <= self.keep_score <= self.alert_score <= self.sure_score:
-            raise ValueError("keep_score <= alert_score <= sure_score must hold")
-        if self.upright_degree > self.lying_degree:
-            raise ValueError("upright_degree must not exceed lying_degree")
+        if not 0 <= self.low_threshold <= self.alert_threshold <= self.immediate_threshold:
+            raise ValueError("low_threshold <= alert_threshold <= immediate_threshold must hold")
+        if self.upright_threshold > self.lying_degree:
+            raise ValueError("upright_threshold must not exceed lying_degree")
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class _Person:
     first_s: float
     seen_s: float
     box: np.ndarray
-    cut_off: bool = False
+    truncated: bool = False
     ignored: bool = False
     lying_since_s: float | None = None
     upright_since_s: float | None = None
@@ -146,9 +146,9 @@ class EventDecoder:
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(postures.lying[row])
             person = self._people.setdefault(track_id, _Person(time_s, time_s, box))
-            person.seen_s, person.box, person.cut_off = time_s, box, bool(postures.cut_off[row])
+            person.seen_s, person.box, person.truncated = time_s, box, bool(postures.truncated[row])
             person.ignored = in_zones(postures.places[row], self.settings.ignore_zones)
-            if lying > self.settings.upright_degree:
+            if lying > self.settings.upright_threshold:
                 person.upright_since_s = None
             elif person.upright_since_s is None:
                 person.upright_since_s = time_s
@@ -171,7 +171,7 @@ class EventDecoder:
                     break
 
     def _score(self, person: _Person, score: PersonScore) -> None:
-        if score.fall < self.settings.keep_score:
+        if score.fall < self.settings.low_threshold:
             person.onset_s = None
             if person.candidate_s is None:
                 person.peak = None
@@ -180,7 +180,7 @@ class EventDecoder:
             person.onset_s = score.time_s
         if person.peak is None or score.fall > person.peak.fall:
             person.peak = score
-        if score.fall >= self.settings.alert_score and person.candidate_s is None and person.event is None:
+        if score.fall >= self.settings.alert_threshold and person.candidate_s is None and person.event is None:
             person.candidate_s = person.onset_s
 
     def _decide(self, track_id: int, person: _Person, time_s: float, closing: bool = False) -> None:
@@ -189,9 +189,9 @@ class EventDecoder:
             return
         settings = self.settings
         waited = closing or time_s - person.peak.time_s > settings.confirm_s
-        lies = person.lying_since_s is not None and person.seen_s - person.lying_since_s >= settings.hold_s
+        lies = person.lying_since_s is not None and person.seen_s - person.lying_since_s >= settings.lying_hold_s
         gone = waited and time_s - person.seen_s > settings.confirm_s / 2
-        believed = lies or (not person.cut_off and (gone or person.peak.fall >= settings.sure_score))
+        believed = lies or (not person.truncated and (gone or person.peak.fall >= settings.immediate_threshold))
         if believed and not person.ignored:
             if not self._is_known(track_id, person, time_s):
                 person.event = Event(

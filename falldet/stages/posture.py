@@ -26,13 +26,13 @@ class Postures:
 
     Attributes:
         lying: (N,) from 0, upright, to 1, lying; `UNKNOWN` where that can't be told.
-        cut_off: (N,) bool, whether the picture's edge cuts the person off.
+        truncated: (N,) bool, whether the picture's edge cuts the person off.
         places: (N, 2), x and y of the middle of the hips, or of the joints' box where no hip is seen, in shares of the
             picture's width and height.
     """
 
     lying: np.ndarray
-    cut_off: np.ndarray
+    truncated: np.ndarray
     places: np.ndarray
 
 
@@ -50,13 +50,13 @@ def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int
     boxes = keypoint_boxes(keypoints, scores)
     height, width = image_hw
     margin = EDGE_SHARE * max(image_hw)
-    cut_off = ((boxes[:, :2] <= margin) | (boxes[:, 2:] >= np.array([width, height]) - margin)).any(axis=1)
+    truncated = ((boxes[:, :2] <= margin) | (boxes[:, 2:] >= np.array([width, height]) - margin)).any(axis=1)
     tilt, torso_seen = _torso_tilt(keypoints, scores)
     lying = _lying_degree(boxes, tilt, torso_seen)
     torso = np.minimum(lying, np.where(torso_seen, tilt, UNKNOWN))
     hips, hips_seen = _middle(keypoints, scores, HIPS)
     places = np.where(hips_seen[:, None], hips, (boxes[:, :2] + boxes[:, 2:]) / 2) / np.array([width, height])
-    return Postures(np.where(cut_off, torso, lying), cut_off, places)
+    return Postures(np.where(truncated, torso, lying), truncated, places)
 
 
 def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 def annotate(
-    image: np.ndarray, people: People, falls: Mapping[int, float], events: Mapping[int, Event], alert_score: float
+    image: np.ndarray, people: People, falls: Mapping[int, float], events: Mapping[int, Event], alert_threshold: float
 ) -> np.ndarray:
     """Return `image` with skeletons, track ids, score bars and, while an event is on, a red frame and "FALL".
 
@@ -38,7 +38,7 @@ def annotate(
         people: with track ids; people without one are drawn in gray.
         falls: latest score of each person by track id, in [0, 1].
         events: the events that are on, by track id.
-        alert_score: marked on the score bars.
+        alert_threshold: marked on the score bars.
     """
     unit = max(image.shape[0], image.shape[1]) / 640  # line widths and letters grow with the picture
     for row in range(len(people)):
@@ -48,7 +48,7 @@ def annotate(
             color = RED
         draw_skeleton(image, people.keypoints[row], people.scores[row], color, unit)
         if track_id != NO_TRACK:
-            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_score, color, unit)
+            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_threshold, color, unit)
     if events:
         _draw_alarm(image, list(events.values()), unit)
     return image
@@ -89,7 +89,7 @@ def _draw_label(
     box: np.ndarray,
     name: str,
     fall: float,
-    alert_score: float,
+    alert_threshold: float,
     color: tuple[int, int, int],
     unit: float,
 ) -> None:
@@ -107,9 +107,9 @@ def _draw_label(
     bar_left, bar_top = left + text_w + 2 * pad, middle - bar_h // 2
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + bar_w, bar_top + bar_h), GRAY, 1, cv2.LINE_AA)
     filled = round(bar_w * min(max(fall, 0.0), 1.0))
-    fill = RED if fall >= alert_score else color
+    fill = RED if fall >= alert_threshold else color
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + filled, bar_top + bar_h), fill, -1)
-    tick = bar_left + round(bar_w * alert_score)
+    tick = bar_left + round(bar_w * alert_threshold)
     cv2.line(image, (tick, bar_top - 1), (tick, bar_top + bar_h + 1), WHITE, 1)
 
 

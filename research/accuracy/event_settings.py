@@ -32,12 +32,12 @@ from falldet.types import PersonScore
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "event_numbers.md"
 VALUES = {
-    "alert_score": (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98),
-    "keep_score": (0.1, 0.2, 0.3, 0.5, 0.7),
-    "sure_score": (0.97, 0.98, 0.99, 0.995, 1.0),
+    "alert_threshold": (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98),
+    "low_threshold": (0.1, 0.2, 0.3, 0.5, 0.7),
+    "immediate_threshold": (0.97, 0.98, 0.99, 0.995, 1.0),
     "lying_degree": (0.5, 0.6, 0.7, 0.8),
-    "hold_s": (0.0, 0.15, 0.3, 0.5, 1.0),
-    "upright_degree": (0.2, 0.3, 0.4, 0.5),
+    "lying_hold_s": (0.0, 0.15, 0.3, 0.5, 1.0),
+    "upright_threshold": (0.2, 0.3, 0.4, 0.5),
     "confirm_s": (0.5, 1.0, 1.5, 2.0),
 }
 Watched = list[tuple[ReplayedClip, list[list[PersonScore]]]]

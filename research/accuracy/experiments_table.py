@@ -10,7 +10,7 @@ from falldet.evaluation.markdown import table
 from falldet.pipeline.detector import Settings
 from research.accuracy.training_folds import ROOT, ROWS, THRESHOLDS
 
-ALERT_SCORE = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py")).events.alert_score
+ALERT_SCORE = Settings.from_groups(read_settings(ROOT / "configs" / "demo.py")).events.alert_threshold
 NO_CEILING = ("eye level", "surveillance")
 
 Counts = Mapping[str, Any]

@@ -108,9 +108,9 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         for seed in seeds
     ]
     rows = []
-    for rule, latency_s, sure_score in HELD_OUT:
+    for rule, latency_s, immediate_threshold in HELD_OUT:
         fusion = FusionSettings(rule, latency_s, max(settings.fusion.max_wait_s, latency_s))
-        events = replace(settings.events, alert_score=min(SCORES), sure_score=sure_score)
+        events = replace(settings.events, alert_threshold=min(SCORES), immediate_threshold=immediate_threshold)
         changed = replace(settings, fusion=fusion, events=events)
         judged = [[judge(clip, changed, SCORES) for clip in observed] for observed in sets]
         figures = [[compute_metrics([clip[1 + i] for clip in seed]) for i in range(len(SCORES))] for seed in judged]
@@ -118,7 +118,7 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
         best = int(f1.argmax())
         found, false = (np.mean([getattr(seed[best], name) for seed in figures]) for name in ("right", "false"))
         cells = (f"{SCORES[best]:g}", f"{f1[best]:.3f}", f"{found:.1f} of {figures[0][0].falls}", f"{false:.1f}")
-        rows.append((rule, f"{latency_s:g} s", f"{sure_score:g}", f"{f1[SCORES.index(0.8)]:.3f}", *cells))
+        rows.append((rule, f"{latency_s:g} s", f"{immediate_threshold:g}", f"{f1[SCORES.index(0.8)]:.3f}", *cells))
     head = ("rule", "frame waits", "sure score", "F1 at 0.8", "best alert score", "F1 there", "found", "false alarms")
     return "\n".join(table(head, rows)) + "\n"
 
@@ -150,7 +150,7 @@ def as_markdown(rows: Sequence[dict[str, Any]], settings: Settings) -> str:
     lines = [
         "# How scores are fused",
         "",
-        f"Fall events by rule and delay, all videos; alert score {settings.events.alert_score:g}, and the one with the "
+        f"Fall events by rule and delay, all videos; alert score {settings.events.alert_threshold:g}, and the one with the "
         "best F1 on train and val. The delay of an alert is from the fall's start, the median. `research/accuracy/fusion_rules.py` "
         "says more.",
         "",

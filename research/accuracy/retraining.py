@@ -132,7 +132,7 @@ def run(way: str, base: Path, seed: int, places: Places) -> dict[str, Any]:
     }
 
 
-def mine_hard_negatives(checkpoint: Path, alert_score: float, folder: Path, places: Places) -> Path | None:
+def mine_hard_negatives(checkpoint: Path, alert_threshold: float, folder: Path, places: Places) -> Path | None:
     """Mine the false alarms on the source's train split and return the annotation file, None if there are none.
 
     Raises:
@@ -141,7 +141,7 @@ def mine_hard_negatives(checkpoint: Path, alert_score: float, folder: Path, plac
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "mine.log").open("w", encoding="utf-8") as log:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = mining_command(checkpoint, alert_score, folder, places)
+        command = mining_command(checkpoint, alert_threshold, folder, places)
         done = subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=log, env=environment)
     if done.returncode:
         raise FalldetError(f"mining into {folder} failed; mine.log there says why")
@@ -149,13 +149,13 @@ def mine_hard_negatives(checkpoint: Path, alert_score: float, folder: Path, plac
     return path if path.is_file() else None
 
 
-def mining_command(checkpoint: Path, alert_score: float, folder: Path, places: Places) -> list[str]:
+def mining_command(checkpoint: Path, alert_threshold: float, folder: Path, places: Places) -> list[str]:
     """Return the command that a user would mine with."""
     command = [sys.executable, "tools/evaluate.py", str(places.videos / SOURCE / "manifest.csv")]
     command += ["--root", str(places.videos), "--split", *MINED_FROM, "--checkpoint", str(checkpoint)]
     command += ["--cache", str(places.poses), "--out-dir", str(folder / "report"), "--jobs", "1"]
     command += ["--hard-negatives", str(folder)]
-    return [*command, "--cfg-options", f"events.alert_score={alert_score}", "recognizer.threads=1"]
+    return [*command, "--cfg-options", f"events.alert_threshold={alert_threshold}", "recognizer.threads=1"]
 
 
 def samples_in(log: str) -> int:

@@ -66,12 +66,12 @@ REFERENCE = (
     "windows.linger_s=0.8",
     "fusion.rule=higher_score",
     "fusion.latency_s=0.0",
-    "events.keep_score=0.5",
-    "events.alert_score=0.5",
-    "events.sure_score=0.5",
+    "events.low_threshold=0.5",
+    "events.alert_threshold=0.5",
+    "events.immediate_threshold=0.5",
     "events.lying_degree=0.0",
-    "events.upright_degree=0.0",
-    "events.hold_s=0.0",
+    "events.upright_threshold=0.0",
+    "events.lying_hold_s=0.0",
 )
 """The reference project's demo, as --cfg-options of configs/demo.py; with these degrees everybody passes for lying."""
 
@@ -203,9 +203,9 @@ def aspect_row(bench: Bench) -> Row:
     return Row("height and aspect-ratio rule", results, compute)
 
 
-def neura_row(python: str, hold_s: float, bench: Bench) -> Row:
+def neura_row(python: str, lying_hold_s: float, bench: Bench) -> Row:
     """Judge neura-fall-detection, run in its own environment."""
-    command = [python, str(ROOT / "research" / "peers" / "neura_events.py"), "--hold-s", str(hold_s)]
+    command = [python, str(ROOT / "research" / "peers" / "neura_events.py"), "--hold-s", str(lying_hold_s)]
     videos = json.dumps([str(clip.path) for clip in bench.clips])
     cure = MISSING["neura-fall-detection"]
     try:
@@ -219,7 +219,7 @@ def neura_row(python: str, hold_s: float, bench: Bench) -> Row:
     results = [judge_alerts(clip, answer["duration_s"], answer["alerts_s"]) for clip, answer in answers.items()]
     took = [answers[clip] for clip in bench.timed]
     compute = sum(each["cpu_s"] for each in took) / sum(each["duration_s"] for each in took) if took else None
-    held = f", last picture held {hold_s:g} s" if hold_s else ""
+    held = f", last picture held {lying_hold_s:g} s" if lying_hold_s else ""
     return Row(f"neura-fall-detection 0.1.0{held}", results, compute)
 
 

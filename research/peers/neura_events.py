@@ -51,12 +51,12 @@ def main() -> None:
         raise SystemExit(f"error: standard input is no JSON list of videos ({error}); see --help") from None
     answers = {}
     for video in videos:
-        answers[video] = watch(video, rate_hz, arguments.hold_s)
+        answers[video] = watch(video, rate_hz, arguments.lying_hold_s)
         sys.stderr.write(f"{video}: {answers[video]['alerts_s']}\n")
     json.dump(answers, sys.stdout, indent=1)
 
 
-def watch(video: str, rate_hz: float, hold_s: float) -> dict[str, Any]:
+def watch(video: str, rate_hz: float, lying_hold_s: float) -> dict[str, Any]:
     """Return the alerts of one video and what they cost."""
     model = NFDModel()
     cpu_s, wall_s = time.process_time(), time.perf_counter()
@@ -69,7 +69,7 @@ def watch(video: str, rate_hz: float, hold_s: float) -> dict[str, Any]:
     cost = {"cpu_s": time.process_time() - cpu_s, "wall_s": time.perf_counter() - wall_s}
     if image is None:
         raise SystemExit(f"error: {video} can't be read as a video; leave it out of the list")
-    for moment_s in last_s + np.arange(1, hold_s * RATE_HZ + 1) / RATE_HZ:
+    for moment_s in last_s + np.arange(1, lying_hold_s * RATE_HZ + 1) / RATE_HZ:
         alerts_s += [last_s] * len(model.process(image, timestamp=float(moment_s)).new_fall_events)
     return {"alerts_s": alerts_s, "duration_s": last_s, **cost}
 

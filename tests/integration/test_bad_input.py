@@ -128,11 +128,11 @@ CASES = {
     "cut before the index": demo("can't read a.mp4", lambda folder: cut(folder / "a.mp4", b"ftyp")),
     "unreachable stream": demo("can't read rtsp://127.0.0.1:9/x", source="rtsp://127.0.0.1:9/x"),
     "missing webcam": demo("can't read 97", source="97"),
-    "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_score=0.5"),
-    "unknown key": demo_options("did you mean 'alert_score'", "--cfg-options", "events.alertscore=0.5"),
-    "not a number": demo_options("has the wrong type", "--cfg-options", "events.alert_score=high"),
-    "out of order": demo_options("keep_score <= alert_score", "--cfg-options", "events.alert_score=0.1"),
-    "no value": demo_options("takes key=value", "--cfg-options", "events.alert_score"),
+    "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_threshold=0.5"),
+    "unknown key": demo_options("did you mean 'alert_threshold'", "--cfg-options", "events.alertscore=0.5"),
+    "not a number": demo_options("has the wrong type", "--cfg-options", "events.alert_threshold=high"),
+    "out of order": demo_options("low_threshold <= alert_threshold", "--cfg-options", "events.alert_threshold=0.1"),
+    "no value": demo_options("takes key=value", "--cfg-options", "events.alert_threshold"),
     "missing config": demo_options("no settings file none.py", "--config", "none.py"),
     "code in the config": demo_options(
         "c.py:1: only", "--config", "c.py", prepare=lambda folder: written(folder / "c.py", "import os")

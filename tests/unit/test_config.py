@@ -147,16 +147,16 @@ def test_the_last_override_wins_and_new_keys_of_a_group_are_left_to_build(write)
     ("override", "message"),
     [
         ("a.x", "takes key=value, got 'a.x'"),
-        ("evnts.alert_score=1", "unknown setting evnts.alert_score; did you mean 'events'"),
+        ("evnts.alert_threshold=1", "unknown setting evnts.alert_threshold; did you mean 'events'"),
         ("event=1", "unknown setting event; did you mean 'events'"),
-        ("events.alert_score.deep=1", "unknown setting events.alert_score.deep"),
+        ("events.alert_threshold.deep=1", "unknown setting events.alert_threshold.deep"),
         ("=1", "unknown setting"),
         ("a.x.y=1", r"unknown setting a\.x\.y; there is no setting to be had there"),
     ],
 )
 def test_a_wrong_override_is_named(write, override: str, message: str) -> None:
     with pytest.raises(FalldetError, match=message):
-        read_settings(write("a = dict(x=1)\nevents = dict(alert_score=0.5)"), [override])
+        read_settings(write("a = dict(x=1)\nevents = dict(alert_threshold=0.5)"), [override])
 
 
 def test_override_code_is_not_run(write, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_types_are_checked(values: dict, fits: bool) -> None:
         ({"tracker": {"gate_uoi": 1.0}}, "did you mean 'min_iou'"),
         ({"fusion": {"rule": "median"}}, "'higher_score', 'mean', 'noisy_or'"),
         ({"fusion": {"latency_s": 9.0}}, r"fusion: latency_s = 9\.0 must lie between"),
-        ({"events": {"keep_score": 0.99}}, "events: keep_score"),
+        ({"events": {"low_threshold": 0.99}}, "events: low_threshold"),
         ({"windows": {"stride_s": 0}}, "windows: stride_s"),
         ({"movenet": {"input_size": 250}}, "multiple of 32"),
     ],
@@ -228,7 +228,7 @@ def test_wrong_groups_are_named(groups: dict, message: str) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["events.alert_score=1e999", "windows.length_s=1e999", "windows.length_s=-1e999"],
+    ["events.alert_threshold=1e999", "windows.length_s=1e999", "windows.length_s=-1e999"],
 )
 def test_numbers_that_are_not_finite_are_refused(override: str) -> None:
     with pytest.raises(FalldetError, match=rf"{override.split('=')[0]} = .*finite"):

@@ -32,7 +32,7 @@ def scores(*falls: float, track_id: int = 1, first_stop_s: float = 3.0) -> list[
     return [WindowScore(track_id, stop - 2.0, stop, fall) for stop, fall in zip(stops.tolist(), falls, strict=True)]
 
 
-SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_score=0.8, sure_score=0.95))
+SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_threshold=0.8, immediate_threshold=0.95))
 
 
 @pytest.fixture

@@ -189,9 +189,9 @@ def observed() -> list[ReplayedClip]:
     return [replay_clip(clip(name), poses_of(name), chain) for name in SCENE_NAMES]
 
 
-@pytest.mark.parametrize("alert_score", [0.2, 0.5, 0.85])
-def test_the_decisions_are_those_of_the_live_chain(observed: list[ReplayedClip], alert_score: float) -> None:
-    settings_here = at_threshold(Settings(), alert_score)
+@pytest.mark.parametrize("alert_threshold", [0.2, 0.5, 0.85])
+def test_the_decisions_are_those_of_the_live_chain(observed: list[ReplayedClip], alert_threshold: float) -> None:
+    settings_here = at_threshold(Settings(), alert_threshold)
     for name, clip in zip(SCENE_NAMES, observed, strict=True):
         chain = pipeline(settings_here)
         poses = poses_of(name)

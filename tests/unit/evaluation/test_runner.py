@@ -146,7 +146,7 @@ def test_the_tool_writes_report_and_hard_negatives(tmp_path: Path) -> None:
         lines.append(f"{path.name},not_fall,{split}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [sys.executable, ROOT / "tools" / "evaluate.py", "manifest.csv", "--cache", "poses", "--out-dir", "out"]
-    options = ["--jobs", "2", "--hard-negatives", "hard", "--cfg-options", "events.alert_score=0.5"]
+    options = ["--jobs", "2", "--hard-negatives", "hard", "--cfg-options", "events.alert_threshold=0.5"]
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))

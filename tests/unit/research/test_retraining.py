@@ -23,7 +23,7 @@ def test_mining_looks_at_the_train_split_at_its_own_alert_score() -> None:
     command = mining_command(Path("base.pth"), 0.5, FOLDER, places)
     assert " ".join(command[1:]) == (
         "tools/evaluate.py videos/urfd/manifest.csv --root videos --split train --checkpoint base.pth --cache poses "
-        "--out-dir run/report --jobs 1 --hard-negatives run --cfg-options events.alert_score=0.5 recognizer.threads=1"
+        "--out-dir run/report --jobs 1 --hard-negatives run --cfg-options events.alert_threshold=0.5 recognizer.threads=1"
     )
 
 

@@ -41,7 +41,7 @@ def body(posture: float, x: float) -> np.ndarray:
     return np.stack([sides, rows], axis=1) * 200 @ rotation.T + [x, 300.0]
 
 
-STORY = EventSettings(alert_score=0.6, keep_score=0.3, sure_score=0.95, hold_s=0.15)
+STORY = EventSettings(alert_threshold=0.6, low_threshold=0.3, immediate_threshold=0.95, lying_hold_s=0.15)
 """The stories are told in these numbers, whatever the shipped ones are."""
 
 
@@ -89,8 +89,8 @@ def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
     assert len(events) == 1
     event = events[0]
     assert (event.track_id, event.end_s, event.state) == (1, None, EventState.FALLEN)
-    assert event.start_s == pytest.approx(3.0, abs=1 / FPS)  # from keep_score on
-    assert event.alert_s == pytest.approx(3.8, abs=1 / FPS)  # alert score, and lying for hold_s
+    assert event.start_s == pytest.approx(3.0, abs=1 / FPS)  # from low_threshold on
+    assert event.alert_s == pytest.approx(3.8, abs=1 / FPS)  # alert score, and lying for lying_hold_s
     assert event.peak_s == pytest.approx(3.6, abs=1 / FPS)
     assert event.score == pytest.approx(0.8)
     x0, y0, x1, y1 = event.box
@@ -375,7 +375,7 @@ def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
 def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: float) -> None:
     """With every time scaled, also those of the settings, events are the same but for the scale."""
     acts = [*FALL_AND_LIE, walk(16, start_s=12)]
-    names = ("hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
+    names = ("lying_hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
     slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
     slow = [replace(act, start_s=act.start_s * factor, stop_s=act.stop_s * factor) for act in acts]
     (event,), (other,) = play(acts)[0], play(slow, slower, fps=FPS / factor)[0]
@@ -398,7 +398,7 @@ def test_no_alert_is_lost_where_the_stream_breaks_off(frames: int, peak: float) 
     acts = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, peak), Act(1, 4.4, 12, LYING, 0.1)]
     events, _ = play(acts, stop_s=max(frames, 1) / FPS)
     lain_s = frames / FPS - 3.6
-    if lain_s > 0.15 + 2 / FPS and peak >= STORY.alert_score:
+    if lain_s > 0.15 + 2 / FPS and peak >= STORY.alert_threshold:
         assert len(events) == 1
     elif lain_s <= 0:
         assert events == []
@@ -495,7 +495,7 @@ def test_memory_is_bounded_though_everybody_falls_and_is_lost() -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [{"keep_score": 0.98}, {"alert_score": 0.995}, {"keep_score": -0.1}, {"upright_degree": 0.7}],
+    [{"low_threshold": 0.98}, {"alert_threshold": 0.995}, {"low_threshold": -0.1}, {"upright_threshold": 0.7}],
 )
 def test_thresholds_out_of_order_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):

@@ -104,7 +104,7 @@ def test_degree_lies_in_0_1_whatever_place_and_size(angle: float, right: float, 
 def test_people_within_the_picture_are_not_cut_off(people_factory: Callable[..., People]) -> None:
     people = people_factory((300, 240), (500, 240))
     postures = read_postures(people.keypoints, people.scores, (480, 640))
-    assert not postures.cut_off.any()
+    assert not postures.truncated.any()
     np.testing.assert_array_equal(postures.lying, lying_degree(people.keypoints, people.scores))
 
 
@@ -116,7 +116,7 @@ def test_a_pair_of_shoulders_at_the_lower_edge_does_not_lie(people_factory: Call
     bottom = int(keypoints[..., 1].max()) + 1
     assert lying_degree(keypoints, scores)[0] > LYING
     postures = read_postures(keypoints, scores, (bottom, 640))
-    assert postures.cut_off[0]
+    assert postures.truncated[0]
     assert postures.lying[0] == CANT_TELL
 
 
@@ -124,13 +124,13 @@ def test_somebody_who_lies_at_the_edge_lies(people_factory: Callable[..., People
     people = people_factory((300, 240), height_px=200)
     lying = turned(people, 90)
     postures = read_postures(lying, people.scores, (480, int(lying[..., 0].max()) + 2))
-    assert postures.cut_off[0]
+    assert postures.truncated[0]
     assert postures.lying[0] > 0.95
 
 
 def test_nobody_has_no_posture() -> None:
     postures = read_postures(np.zeros((0, 17, 2)), np.zeros((0, 17)), (480, 640))
-    assert postures.lying.shape == postures.cut_off.shape == (0,)
+    assert postures.lying.shape == postures.truncated.shape == (0,)
 
 
 def test_the_place_is_the_hips_in_shares_of_the_picture(people_factory: Callable[..., People]) -> None:
