@@ -18,7 +18,7 @@ from dataclasses import asdict, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
-from falldet.io.files import finished_file  # noqa: E402
+from falldet.io.files import atomic_write  # noqa: E402
 from falldet.runtime import signals as cli  # noqa: E402
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def main() -> int:
             sys.stdout.flush()
     sys.stdout.write(f"\nsettings: {settings}\n")
     if arguments.json:
-        with finished_file(arguments.json) as stream:
+        with atomic_write(arguments.json) as stream:
             json.dump(record, stream, indent=1)
     return cli.EXIT_OK
 

@@ -61,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from falldet.io.video import probe, shown
+    from falldet.io.video import probe, redacted
 
     for source in arguments.sources:
         probe(source)  # before the slow imports: a wrong path is told at once
@@ -69,7 +69,7 @@ def main() -> int:
     from falldet.pipeline.detector import Pipeline, Settings
     from falldet.pose.source import PoseSettings
     from falldet.runtime.multi_source import run_demos
-    from falldet.runtime.runner import DemoOptions, run_demo, stem_of
+    from falldet.runtime.runner import DemoOptions, run_demo, output_name
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
@@ -77,7 +77,7 @@ def main() -> int:
     if arguments.pose:
         settings = replace(settings, pose=PoseSettings(arguments.pose))
     single = len(arguments.sources) == 1
-    out_dir = arguments.out_dir or Path("work_dirs/demo") / (stem_of(arguments.sources[0]) if single else "")
+    out_dir = arguments.out_dir or Path("work_dirs/demo") / (output_name(arguments.sources[0]) if single else "")
     options = DemoOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
     pipeline = Pipeline(settings, device=arguments.device)
     started = time.perf_counter()
@@ -89,7 +89,7 @@ def main() -> int:
     for source, result in zip(arguments.sources, results, strict=True):
         falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
         count = f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}{': ' + falls if falls else ''}"
-        sys.stdout.write(f"{count}; " if single else f"{shown(source)}: {count}\n")
+        sys.stdout.write(f"{count}; " if single else f"{redacted(source)}: {count}\n")
     frames = sum(result.frames for result in results)
     sys.stdout.write(f"{frames} frames in {took_s:.1f} s ({frames / took_s:.0f} per second); results in {out_dir}\n")
     return cli.EXIT_OK

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.data.restricted_pickle import load_restricted
 from falldet.skeleton import JOINT_COUNT
 
@@ -64,7 +64,7 @@ def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     contents = check_annotations(contents, str(path))
-    with finished_file(path, binary=True) as stream:
+    with atomic_write(path, binary=True) as stream:
         pickle.dump(contents, stream, protocol=4)
 
 

@@ -23,7 +23,7 @@ from falldet.evaluation.matching import ClipResult
 from falldet.evaluation.replay import replay_clip
 from falldet.extraction.clips import frame_dirs
 from falldet.extraction.pose_cache import PoseCache
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Pipeline
 from falldet.skeleton import JOINT_COUNT
@@ -94,7 +94,7 @@ def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pose
         annotation = annotate_alarm(result, name, event, track)
         annotations.append(annotation)
         picture = folder / f"{annotation['frame_dir'].replace('/', '__')}.png"
-        with finished_file(picture, binary=True) as stream:
+        with atomic_write(picture, binary=True) as stream:
             stream.write(cv2.imencode(".png", draw_strip(result.clip.path, event, track))[1].tobytes())
         pictures.append(picture)
     path = folder / FILE_NAME

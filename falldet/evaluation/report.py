@@ -17,7 +17,7 @@ from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAla
 from falldet.evaluation.markdown import as_markdown
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
 from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventMetrics, bootstrap, grouped, percentiles, compute_metrics
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.visualization.plots import operating_curve_plot
 
 F1_BAND = 0.05
@@ -55,9 +55,9 @@ def write_report(
         "f1_plateau": f1_plateau(curve, compute_metrics(results).f1, threshold),
         "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
     }
-    with finished_file(out_dir / "report.json") as stream:
+    with atomic_write(out_dir / "report.json") as stream:
         json.dump(report, stream, indent=1)
-    with finished_file(out_dir / "report.md") as stream:
+    with atomic_write(out_dir / "report.md") as stream:
         stream.write(as_markdown(report))
     points = [(f.false_per_hour or 0.0, f.recall or 0.0, score) for score, f in curve]
     operating_curve_plot(out_dir / "operating_curve.png", points, threshold)

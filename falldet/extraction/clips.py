@@ -17,7 +17,7 @@ from falldet.data.annotations import dump_annotations
 from falldet.data.manifest import SPLIT_NAMES, ClipRecord, FallInterval, split_by_group
 from falldet.errors import FalldetError
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.runtime.signals import stop_on_request
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.tracking import PoseTracker, TrackerSettings
@@ -193,7 +193,7 @@ def _tracks(poses: PoseSequence, settings: TrackerSettings) -> tuple[np.ndarray,
 def _write_report(
     path: Path, used: Sequence[tuple[ClipRecord, dict[str, Any], str]], left_out: Sequence[tuple[Path, str]]
 ) -> None:
-    with finished_file(path) as stream:
+    with atomic_write(path) as stream:
         rows = csv.writer(stream)
         rows.writerow(("path", "used", "split", "label", "frames", "frames_with_main_person", "reason"))
         for clip, annotation, split in used:

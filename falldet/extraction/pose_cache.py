@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.io.video import read_frames
 from falldet.types import People, PoseSource
 
@@ -56,7 +56,7 @@ class PoseSequence:
     def save(self, path: Path) -> None:
         """Write the sequence to `path` in one step, without pickle; raises FalldetError where that can't be done."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        with finished_file(path, binary=True) as stream:
+        with atomic_write(path, binary=True) as stream:
             np.savez(stream, format=FORMAT, **values)
 
     @classmethod

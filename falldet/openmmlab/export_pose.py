@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.inference import build_network, library_of, scope
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
@@ -52,7 +52,7 @@ def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_pa
     graph, metadata = graph.eval(), {**metadata, "config": Path(config_path).name}
     content = as_onnx(graph, example, names, names[0] == "crops", metadata)
     check_parity(graph, content, [example], TOLERANCE)
-    with finished_file(Path(onnx_path), binary=True) as stream:
+    with atomic_write(Path(onnx_path), binary=True) as stream:
         stream.write(content)
     return Path(onnx_path)
 

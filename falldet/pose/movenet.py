@@ -20,7 +20,7 @@ import numpy as np
 import openvino
 
 from falldet.errors import FalldetError
-from falldet.io.files import file_digest
+from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
 from falldet.models.openvino import compile_model, openvino_core
 from falldet.skeleton import JOINT_COUNT
@@ -143,7 +143,7 @@ class MoveNet:
             return model
 
         try:
-            name = f"{file_digest(self._path)} {height}x{width}"
+            name = f"{sha256_of(self._path)} {height}x{width}"
             return compile_model(read, name, self._device, config, cache_folder() / "compiled")
         except RuntimeError:
             raise FalldetError(

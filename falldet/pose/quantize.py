@@ -25,8 +25,8 @@ import numpy as np
 import openvino
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
-from falldet.io.video import is_stream, probe, read_frames, shown
+from falldet.io.files import atomic_write
+from falldet.io.video import is_stream, probe, read_frames, redacted
 from falldet.pose.detector import PAD_VALUE, letterbox
 from falldet.pose.estimator import crop_places, crops
 from falldet.pose.exported import Network, exported_network, int8_path, read_network
@@ -144,7 +144,7 @@ def _pictures(video: str | Path, count: int) -> Iterator[np.ndarray]:
 
 def _frame_count(video: str | Path) -> int:
     if is_stream(video):
-        raise FalldetError(f"{shown(video)} is a stream, which has no end; give a video file")
+        raise FalldetError(f"{redacted(video)} is a stream, which has no end; give a video file")
     return probe(video).frames or 1
 
 
@@ -155,5 +155,5 @@ def _write(model: openvino.Model, target: Path) -> None:
         openvino.save_model(model, made, compress_to_fp16=False)
         target.unlink(missing_ok=True)
         for suffix in (".bin", ".xml"):
-            with finished_file(target.with_suffix(suffix), binary=True) as stream:
+            with atomic_write(target.with_suffix(suffix), binary=True) as stream:
                 stream.write(made.with_suffix(suffix).read_bytes())

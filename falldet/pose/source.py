@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from falldet.io.files import file_digest
+from falldet.io.files import sha256_of
 from falldet.models.checkpoints import CHECKPOINTS, find_checkpoint
 from falldet.pose.exported import find_network, int8_network
 from falldet.pose.movenet import MoveNet, MoveNetSettings
@@ -72,13 +72,13 @@ def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSett
             "max_people": topdown.max_people,
         }
         if topdown.precision == "int8":  # depends on the calibration video as well
-            fields["int8"] = [file_digest(int8_network(network).with_suffix(".bin")) for network in networks]
+            fields["int8"] = [sha256_of(int8_network(network).with_suffix(".bin")) for network in networks]
     return json.dumps({"version": POSES_KEY_VERSION, **fields}, sort_keys=True)
 
 
 def _weights_key(checkpoint: str) -> str:
     """Return the name of a known checkpoint, whose bytes are pinned, or the sha256 of the user's own file."""
-    return checkpoint if checkpoint in CHECKPOINTS else file_digest(find_checkpoint(checkpoint))
+    return checkpoint if checkpoint in CHECKPOINTS else sha256_of(find_checkpoint(checkpoint))
 
 
 class NoPoseSource:

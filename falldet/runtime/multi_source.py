@@ -15,7 +15,7 @@ import numpy as np
 from falldet.errors import FalldetError
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.runner import DemoOptions, DemoResult, stem_of, watch
+from falldet.runtime.runner import DemoOptions, DemoResult, output_name, watch
 from falldet.runtime.signals import stop_on_request
 from falldet.types import Frame
 
@@ -50,7 +50,7 @@ def run_demos(
     Raises:
         FalldetError: two sources would write into the same folder, a source can't be read or a folder can't be written.
     """
-    stems = [stem_of(source) for source in sources]
+    stems = [output_name(source) for source in sources]
     for stem in stems:
         if stems.count(stem) > 1:
             raise FalldetError(f"several sources are called {stem} and would share a folder; run them one by one")

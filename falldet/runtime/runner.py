@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from falldet.errors import FalldetError
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.io.video import VideoWriter, is_stream, probe, read_frames
 from falldet.pipeline.detector import AHEAD, Pipeline, Seen, Settings
 from falldet.runtime.queues import drained, prefetched
@@ -74,7 +74,7 @@ def watch(
 ) -> DemoResult:
     """Do as `run_demo`, in any thread, until the source ends or `stop` is set."""
     info = probe(source)
-    stem = stem_of(source)
+    stem = output_name(source)
     if options.video and (options.out_dir / f"{stem}.mp4").resolve() == Path(source).resolve():
         raise FalldetError(f"the annotated video would replace {source}; choose another --out-dir")
     frames, last_s = 0, 0.0
@@ -110,9 +110,9 @@ class _Records:
 
     def __init__(self, out_dir: Path, stack: ExitStack) -> None:
         self.files = [out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")]
-        self._rows = csv.writer(stack.enter_context(finished_file(self.files[0])))
+        self._rows = csv.writer(stack.enter_context(atomic_write(self.files[0])))
         self._rows.writerow(("frame", "time_s", "track_id", "fall"))
-        self._event_file = stack.enter_context(finished_file(self.files[1]))
+        self._event_file = stack.enter_context(atomic_write(self.files[1]))
         self._events: dict[tuple[int, float], Event] = {}
         self._history = ScoreHistory()
 
@@ -141,7 +141,7 @@ class _Records:
         timeline_plot(self.files[2], self._history.curves(), falls, alert_threshold, duration_s)
 
 
-def stem_of(source: str | Path) -> str:
+def output_name(source: str | Path) -> str:
     """Return a file name for the results of a source: a file's stem, or a stream's address without its signs."""
     if not is_stream(source):
         return Path(source).stem

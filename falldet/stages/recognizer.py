@@ -13,7 +13,7 @@ import numpy as np
 import openvino
 
 from falldet.errors import FalldetError
-from falldet.io.files import file_digest
+from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
 from falldet.models.openvino import compile_model, openvino_core
 from falldet.stages.windows import WINDOW_FRAMES, resample
@@ -150,7 +150,7 @@ class Recognizer:
         if self.settings.threads:
             config["INFERENCE_NUM_THREADS"] = self.settings.threads
         try:
-            compiled = compile_model(lambda: model, file_digest(path), device, config, cache_folder() / "compiled")
+            compiled = compile_model(lambda: model, sha256_of(path), device, config, cache_folder() / "compiled")
             self._request = compiled.create_infer_request()
         except RuntimeError:
             known = ", ".join(core.available_devices)
@@ -191,7 +191,7 @@ def _as_onnx(path: Path) -> Path:
     """Return `path`, or for a .pth in a training run's work dir its export in the cache, made where it is missing."""
     if path.suffix != ".pth":
         return path
-    exported = cache_folder() / "exports" / f"{path.stem}-{file_digest(path)[:16]}.onnx"
+    exported = cache_folder() / "exports" / f"{path.stem}-{sha256_of(path)[:16]}.onnx"
     if not exported.is_file():
         try:
             from falldet.openmmlab.export import config_beside, export_recognizer

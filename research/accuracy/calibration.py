@@ -39,7 +39,7 @@ from falldet.errors import FalldetError
 from falldet.evaluation.metrics import compute_metrics
 from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
 from falldet.extraction.clips import DEFAULT_DESCENT_S, FALL_WEIGHT
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
@@ -103,9 +103,9 @@ def main() -> int:
     arguments = parser.parse_args()
     seeds = [measure(arguments.runs, seed, arguments.videos, arguments.poses) for seed in arguments.seeds]
     results = {"scores": SCORES, "seeds": dict(zip((f"seed{seed}" for seed in arguments.seeds), seeds, strict=True))}
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump(results, stream)
-    with finished_file(PAGE) as stream:
+    with atomic_write(PAGE) as stream:
         stream.write(as_markdown(results))
     reliability_plot(PICTURE, results)
     sys.stdout.write(PAGE.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, ScalarFormatter
 
 from falldet.evaluation.markdown import table
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.visualization.plots import COLORS, INK, MUTED, plain
 from research.accuracy.experiments_table import ALERT_SCORE
 
@@ -145,5 +145,5 @@ def reliability_plot(path: Path, results: Mapping[str, Any]) -> None:
     axes[1, 0].yaxis.set_major_locator(LogLocator(numticks=9))
     for below in axes[1]:
         below.yaxis.set_minor_locator(NullLocator())
-    with finished_file(path, binary=True) as stream:
+    with atomic_write(path, binary=True) as stream:
         figure.savefig(stream, format="png")

@@ -25,7 +25,7 @@ from falldet.data.annotations import load_annotations
 from falldet.evaluation.markdown import table
 from falldet.evaluation.metrics import compute_metrics
 from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
@@ -73,9 +73,9 @@ def main() -> int:
             results.setdefault(name, {})[f"seed{seed}"] = future.result()
             sys.stdout.write(f"{name} seed {seed}: done\n")
             sys.stdout.flush()
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump(results, stream)
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(results))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK
@@ -98,7 +98,7 @@ def measure(name: str, seed: int, places: Places) -> dict[str, Any]:
         judged = [judge(each, settings)[0] for each in observe(target, settings, pipeline, places)]
         figures = compute_metrics(judged)
         counts[target] = {"falls": figures.falls, "right": figures.right, "false": figures.false, "f1": figures.f1}
-    with finished_file(path) as stream:
+    with atomic_write(path) as stream:
         json.dump(counts, stream)
     return counts
 

@@ -23,7 +23,7 @@ from falldet.errors import FalldetError
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.metrics import compute_metrics
 from falldet.evaluation.replay import ReplayedClip, decide_clip, fuse, replay_clip
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
@@ -62,7 +62,7 @@ def main() -> int:
     for clip in tqdm(clips, unit="clip", disable=None):
         observed = replay_clip(clip, cache.poses(clip.path), pipeline)
         watched.append((observed, fuse(observed, settings.fusion)))
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(watched, settings))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from falldet.evaluation.runner import EvaluationJob, evaluate_clips
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.runtime import signals as cli
 from research.accuracy.experiments_table import as_markdown
 from research.accuracy.training_folds import (
@@ -92,7 +92,7 @@ def run(name: str, fold: str, seed: int, places: Places) -> str:
         checkpoints.append(train(ROWS[trained_as], FOLDS[fold], each, places.data, place))
     checkpoint = checkpoints[0] if row.mean_of == 1 else _mean_of(checkpoints, folder / "mean.onnx")
     trained = time.monotonic()
-    with finished_file(folder / "result.json") as stream:
+    with atomic_write(folder / "result.json") as stream:
         json.dump(judge(row, fold, checkpoint, places), stream)
     return (
         f"{name} {fold} seed {seed}: {trained - started:.0f} s to train, {time.monotonic() - trained:.0f} s to judge\n"
@@ -127,9 +127,9 @@ def write_table(work_dir: Path) -> None:
     for path in sorted(work_dir.glob("*/*/seed*/result.json")):
         name, fold, seed = path.parts[-4:-1]
         results.setdefault(name, {}).setdefault(seed, {})[fold] = json.loads(path.read_text(encoding="utf-8"))
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump(results, stream)
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(results, FOLDS))
     sys.stdout.write(f"{TABLE.relative_to(ROOT)} and {RESULTS.name} written\n")
 

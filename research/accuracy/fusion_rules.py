@@ -32,7 +32,7 @@ from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
 from falldet.evaluation.metrics import EventMetrics, compute_metrics
 from falldet.evaluation.replay import ReplayedClip, judge, replay_clip
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
@@ -76,9 +76,9 @@ def main() -> int:
     cache, pipeline = pose_cache(arguments.poses, settings), Pipeline(settings, pose_source=NoPoseSource())
     observed = [replay_clip(clip, cache.poses(clip.path), pipeline) for clip in tqdm(clips, unit="clip", disable=None)]
     rows = [measure(rule, latency_s, observed, settings) for latency_s in DELAYS_S for rule in get_args(Rule)]
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump(rows, stream, indent=1)
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(rows, settings))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK

@@ -25,7 +25,7 @@ from falldet.config import read_settings
 from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.evaluation.markdown import table
 from falldet.geometry import square_boxes
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Settings
 from falldet.pose.movenet import MoveNetSettings
@@ -74,7 +74,7 @@ def main() -> int:
     for clip in tqdm(clips, unit="fall", disable=None):
         for way, found in eyes.watch(clip).items():
             looks[CEILING in clip.path.name, way] += found
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(looks, len(clips), settings.movenet.min_person_score))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK

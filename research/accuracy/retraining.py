@@ -31,7 +31,7 @@ from falldet.evaluation.hard_negatives import FILE_NAME
 from falldet.evaluation.markdown import table
 from falldet.evaluation.metrics import compute_metrics
 from falldet.evaluation.replay import judge, replay_clip
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.pipeline.detector import Pipeline, pose_cache
 from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
@@ -84,9 +84,9 @@ def main() -> int:
                 results.setdefault(way, {})[f"seed{seed}"] = counts[way]
             sys.stdout.write(f"seed {seed}: done\n")
             sys.stdout.flush()
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump(results, stream)
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(as_markdown(results))
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK
@@ -101,7 +101,7 @@ def measure(seed: int, places: Places) -> dict[str, Any]:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             counted = run(way, base, seed, places)
-            with finished_file(path) as stream:
+            with atomic_write(path) as stream:
                 json.dump(counted, stream)
         counts[way] = json.loads(path.read_text(encoding="utf-8"))
     return counts

@@ -24,7 +24,7 @@ from falldet.data.manifest import ClipRecord, read_manifest
 from falldet.errors import FalldetError
 from falldet.evaluation.matching import match_alerts
 from falldet.extraction.pose_cache import PoseCache
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from falldet.io.video import VideoWriter, read_frames
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.runtime import signals as cli
@@ -80,7 +80,7 @@ def main() -> int:
         middle = write_video(pair, cache, video)
         events = run_demo(video, pipeline, settings, DemoOptions(arguments.out_dir / "annotated")).events
         lines.append(judged(pair, events, middle))
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write("\n".join(lines) + "\n")
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
     return cli.EXIT_OK

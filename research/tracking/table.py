@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from falldet.io.files import finished_file
+from falldet.io.files import atomic_write
 from research.tracking.scenes import KINDS, TrackingScene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,11 +37,11 @@ def read_results() -> list[Row]:
 
 def write_results(rows: Sequence[Row], scenes: Sequence[TrackingScene]) -> None:
     """Write research/results/tracking.json and docs/tracking.md."""
-    with finished_file(RESULTS) as stream:
+    with atomic_write(RESULTS) as stream:
         json.dump([asdict(row) for row in rows], stream, indent=1)
     falls = sum(len(scene.falls) for scene in scenes)
     frames = sum(len(scene.frames) for scene in scenes)
-    with finished_file(TABLE) as stream:
+    with atomic_write(TABLE) as stream:
         stream.write(
             "# Who is who\n\n"
             f"{len(scenes)} composed scenes, {frames} frames, {falls} falls, of the test split's clips of one person. "
@@ -92,5 +92,5 @@ def write_number_table(rows: Sequence[tuple[str, Any, bool, float, int]], scenes
     for name, value, shipped, idf1, switches in rows:
         shown = f"**{value:g}**" if shipped else f"{value:g}"
         lines.append(f"| {name} | {shown} | {100 * idf1:.1f} | {switches} |")
-    with finished_file(NUMBER_TABLE) as stream:
+    with atomic_write(NUMBER_TABLE) as stream:
         stream.write("\n".join(lines) + "\n")

