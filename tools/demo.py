@@ -68,8 +68,8 @@ def main() -> int:
     from falldet.config import read_settings
     from falldet.pipeline.detector import Pipeline, Settings
     from falldet.pose.source import PoseSettings
-    from falldet.runtime.multi_source import run_demos
-    from falldet.runtime.runner import DemoOptions, run_demo, output_name
+    from falldet.runtime.multi_source import run_sources
+    from falldet.runtime.runner import OutputOptions, run_source, output_name
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:
@@ -78,13 +78,13 @@ def main() -> int:
         settings = replace(settings, pose=PoseSettings(arguments.pose))
     single = len(arguments.sources) == 1
     out_dir = arguments.out_dir or Path("work_dirs/demo") / (output_name(arguments.sources[0]) if single else "")
-    options = DemoOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
+    options = OutputOptions(out_dir, video=not arguments.no_video, skeleton_only=arguments.skeleton_only)
     pipeline = Pipeline(settings, device=arguments.device)
     started = time.perf_counter()
     if single:
-        results = [run_demo(arguments.sources[0], pipeline, settings, options)]
+        results = [run_source(arguments.sources[0], pipeline, settings, options)]
     else:
-        results = run_demos(arguments.sources, pipeline, settings, options)
+        results = run_sources(arguments.sources, pipeline, settings, options)
     took_s = time.perf_counter() - started
     for source, result in zip(arguments.sources, results, strict=True):
         falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)

@@ -23,7 +23,7 @@ from falldet.evaluation.markdown import table
 from falldet.evaluation.runner import available_cores
 from falldet.io.video import VideoWriter, probe, read_frames
 from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.runner import Canvas, DemoOptions, watch
+from falldet.runtime.runner import Canvas, OutputOptions, watch
 from falldet.types import People, PoseSource
 
 STAGES = ("decode", "detect", "pose", "track", "recognize", "fuse", "draw", "encode")
@@ -129,7 +129,7 @@ def measure(source: Path, settings: Settings, pipeline: Pipeline, video: bool = 
         rates, cpu_ms = [], []
         for _ in range(repeat):
             started, cpu_s = time.perf_counter(), time.process_time()
-            frames = watch(source, pipeline, settings, DemoOptions(Path(folder), video), threading.Event()).frames
+            frames = watch(source, pipeline, settings, OutputOptions(Path(folder), video), threading.Event()).frames
             rates.append(frames / (time.perf_counter() - started))
             cpu_ms.append(1000 * (time.process_time() - cpu_s) / frames)
     return Timing(statistics.median(rates), rates, statistics.median(cpu_ms), ms, peak_mb(), people, looked, frames)

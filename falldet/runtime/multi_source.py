@@ -15,7 +15,7 @@ import numpy as np
 from falldet.errors import FalldetError
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.runner import DemoOptions, DemoResult, output_name, watch
+from falldet.runtime.runner import OutputOptions, RunResult, output_name, watch
 from falldet.runtime.signals import stop_on_request
 from falldet.types import Frame
 
@@ -40,10 +40,10 @@ def shared_pipelines(settings: Settings, count: int, first: Pipeline) -> list[Pi
     return [first, *others]
 
 
-def run_demos(
-    sources: Sequence[str | Path], first: Pipeline, settings: Settings, options: DemoOptions
-) -> list[DemoResult]:
-    """Run every source as `run_demo` does, all at once, into a folder each below `options.out_dir`.
+def run_sources(
+    sources: Sequence[str | Path], first: Pipeline, settings: Settings, options: OutputOptions
+) -> list[RunResult]:
+    """Run every source as `run_source` does, all at once, into a folder each below `options.out_dir`.
 
     A source that fails stops the others as Ctrl-C would: their results so far are written.
 
@@ -57,7 +57,7 @@ def run_demos(
     pipelines = shared_pipelines(settings, len(sources), first)
     with stop_on_request() as stop:
 
-        def watch_one(number: int) -> DemoResult:
+        def watch_one(number: int) -> RunResult:
             own = replace(options, out_dir=options.out_dir / stems[number])
             try:
                 return watch(sources[number], pipelines[number], settings, own, stop)

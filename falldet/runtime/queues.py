@@ -17,7 +17,7 @@ DEPTH = 4
 """Items between two stages: enough that a slow one doesn't stop its neighbors, few enough for little memory."""
 
 
-class Channel(Generic[Item]):
+class BoundedQueue(Generic[Item]):
     """A bounded queue between two threads, which either end can close."""
 
     def __init__(self, depth: int = DEPTH) -> None:
@@ -56,13 +56,13 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
 
-def prefetched(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
+def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
     """Yield `items`, which are made up to `depth` ahead in a thread of their own.
 
     An error of theirs is raised where the next item would have come. Closing this iterator stops the thread and closes
     `items`.
     """
-    channel: Channel[Item] = Channel(depth)
+    channel: BoundedQueue[Item] = BoundedQueue(depth)
     failures: list[BaseException] = []
 
     def fetch() -> None:
@@ -76,7 +76,7 @@ def prefetched(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, Non
             getattr(items, "close", lambda: None)()
             channel.close()
 
-    thread = threading.Thread(target=fetch, name="prefetched", daemon=True)
+    thread = threading.Thread(target=fetch, name="prefetch", daemon=True)
     thread.start()
     try:
         yield from channel
@@ -88,13 +88,13 @@ def prefetched(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, Non
 
 
 @contextmanager
-def drained(write: Callable[[Item], None], depth: int = DEPTH) -> Iterator[Callable[[Item], None]]:
+def background_writer(write: Callable[[Item], None], depth: int = DEPTH) -> Iterator[Callable[[Item], None]]:
     """Yield a function that hands an item over to `write`, which is called in order in a thread of its own.
 
     Leaving the block waits until all is written; leaving it by an error drops what waits, by Ctrl-C it does not. An
     error of `write` is raised by the next hand-over, or on leaving.
     """
-    channel: Channel[Item] = Channel(depth)
+    channel: BoundedQueue[Item] = BoundedQueue(depth)
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -109,7 +109,7 @@ def drained(write: Callable[[Item], None], depth: int = DEPTH) -> Iterator[Calla
         if not channel.put(item):
             raise failures[0]
 
-    thread = threading.Thread(target=work, name="drained", daemon=True)
+    thread = threading.Thread(target=work, name="background_writer", daemon=True)
     thread.start()
     try:
         yield hand_over

@@ -21,7 +21,7 @@ from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
 from falldet.io.video import VideoWriter, is_stream, probe, read_frames
 from falldet.pipeline.detector import AHEAD, Pipeline, Seen, Settings
-from falldet.runtime.queues import drained, prefetched
+from falldet.runtime.queues import background_writer, prefetch
 from falldet.runtime.signals import stop_on_request
 from falldet.stages.events import EventSettings
 from falldet.types import Event, PersonScore
@@ -29,7 +29,7 @@ from falldet.visualization.overlay import annotate, draw_zones
 
 
 @dataclass(frozen=True, slots=True)
-class DemoOptions:
+class OutputOptions:
     """What the demo writes.
 
     Attributes:
@@ -44,7 +44,7 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DemoResult:
+class RunResult:
     """What came out: the falls, frames and seconds looked at, and the files written."""
 
     events: list[Event]
@@ -53,7 +53,7 @@ class DemoResult:
     files: list[Path]
 
 
-def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options: DemoOptions) -> DemoResult:
+def run_source(source: str | Path, pipeline: Pipeline, settings: Settings, options: OutputOptions) -> RunResult:
     """Run `source` through `pipeline` and write the results into `options.out_dir`.
 
     Decoding, looking and drawing overlap. Ctrl-C ends the run as if the source had ended there, writes the results so
@@ -70,9 +70,9 @@ def run_demo(source: str | Path, pipeline: Pipeline, settings: Settings, options
 
 
 def watch(
-    source: str | Path, pipeline: Pipeline, settings: Settings, options: DemoOptions, stop: threading.Event
-) -> DemoResult:
-    """Do as `run_demo`, in any thread, until the source ends or `stop` is set."""
+    source: str | Path, pipeline: Pipeline, settings: Settings, options: OutputOptions, stop: threading.Event
+) -> RunResult:
+    """Do as `run_source`, in any thread, until the source ends or `stop` is set."""
     info = probe(source)
     stem = output_name(source)
     if options.video and (options.out_dir / f"{stem}.mp4").resolve() == Path(source).resolve():
@@ -84,9 +84,9 @@ def watch(
         if options.video:
             writer = stack.enter_context(VideoWriter(options.out_dir / f"{stem}.mp4", info.fps))
             canvas = Canvas(settings.events, options.skeleton_only)
-            show = stack.enter_context(drained(canvas.shown_by(writer)))
+            show = stack.enter_context(background_writer(canvas.shown_by(writer)))
         bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
-        given = stack.enter_context(closing(prefetched(read_frames(source))))
+        given = stack.enter_context(closing(prefetch(read_frames(source))))
         ahead = 0 if is_stream(source) else AHEAD
         for seen in pipeline.run(takewhile(lambda _: not stop.is_set(), given), ahead):
             for event in records.add(seen):
@@ -98,7 +98,7 @@ def watch(
         falls = records.finish()
     records.draw_timeline(settings.events.alert_threshold, last_s)
     videos = [options.out_dir / f"{stem}.mp4"] if options.video else []
-    return DemoResult(falls, frames, last_s, [*records.files, *videos])
+    return RunResult(falls, frames, last_s, [*records.files, *videos])
 
 
 def _pass_over(seen: Seen) -> None:

@@ -28,7 +28,7 @@ from falldet.io.files import atomic_write
 from falldet.io.video import VideoWriter, read_frames
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
 from falldet.runtime import signals as cli
-from falldet.runtime.runner import DemoOptions, run_demo
+from falldet.runtime.runner import OutputOptions, run_source
 from falldet.types import Event
 from research.tracking.scenes import CEILING
 
@@ -78,7 +78,7 @@ def main() -> int:
     for pair in pairs:
         video = arguments.out_dir / f"{pair.fall.path.stem}_{pair.other.path.stem}.mp4"
         middle = write_video(pair, cache, video)
-        events = run_demo(video, pipeline, settings, DemoOptions(arguments.out_dir / "annotated")).events
+        events = run_source(video, pipeline, settings, OutputOptions(arguments.out_dir / "annotated")).events
         lines.append(judged(pair, events, middle))
     with atomic_write(TABLE) as stream:
         stream.write("\n".join(lines) + "\n")

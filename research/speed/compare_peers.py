@@ -47,7 +47,7 @@ from falldet.pose.source import PoseSettings
 from falldet.pose.topdown import make_topdown
 from falldet.profiling.stages import machine
 from falldet.runtime import signals as cli
-from falldet.runtime.runner import DemoOptions, watch
+from falldet.runtime.runner import OutputOptions, watch
 from falldet.types import People, Window
 from falldet.visualization.overlay import annotate
 
@@ -172,7 +172,7 @@ def _falldet(name: str, clip: Path, settings: Settings, video_too: bool) -> dict
 def _watching(clip: Path, pipeline: Pipeline, settings: Settings, video: bool) -> Peer:
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            watch(clip, pipeline, settings, DemoOptions(Path(folder), video), threading.Event())
+            watch(clip, pipeline, settings, OutputOptions(Path(folder), video), threading.Event())
 
     return _timed(clip, run)
 

@@ -35,14 +35,14 @@ def main() -> None:
             with VideoWriter(video, fps=25) as writer:
                 for index in range(round(minutes * 60 * 25)):
                     writer.write(images[index % len(images)], index / 25)
-            peak_mb, took_s = run_demo([str(video), "--out-dir", str(Path(folder) / "out"), *options])
+            peak_mb, took_s = run_source([str(video), "--out-dir", str(Path(folder) / "out"), *options])
             peaks.append(peak_mb)
             sys.stdout.write(f"{minutes:5g} min   peak {peak_mb:7.1f} MB   {took_s:6.1f} s\n")
             sys.stdout.flush()
     sys.stdout.write(f"growth {peaks[1] - peaks[0]:+.1f} MB\n")
 
 
-def run_demo(arguments: list[str]) -> tuple[float, float]:
+def run_source(arguments: list[str]) -> tuple[float, float]:
     """Return peak memory in MB and time in seconds of one run of tools/demo.py."""
     started = time.perf_counter()
     process = subprocess.Popen(

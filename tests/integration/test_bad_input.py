@@ -24,7 +24,7 @@ from falldet.errors import FalldetError
 from falldet.io.video import read_frames
 from falldet.models.checkpoints import find_checkpoint
 from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.runner import DemoOptions, run_demo
+from falldet.runtime.runner import OutputOptions, run_source
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_CONFIG = ROOT / "configs" / "demo.py"
@@ -375,7 +375,7 @@ def test_odd_videos_without_anybody_work(
     settings, pipeline = settings_and_pipeline
     make, shape = ODD[name]
     source = make(tmp_path / "a.mp4")
-    result = run_demo(source, pipeline, settings, DemoOptions(tmp_path / "out"))
+    result = run_source(source, pipeline, settings, OutputOptions(tmp_path / "out"))
     assert result.events == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "a.mp4",

@@ -10,7 +10,7 @@ import pytest
 
 from falldet.data.manifest import read_manifest
 from falldet.pipeline.detector import Pipeline, Settings, pose_cache
-from falldet.runtime.runner import DemoOptions, run_demo
+from falldet.runtime.runner import OutputOptions, run_source
 from falldet.types import People
 from research.accuracy.two_people import judged, paired, together, write_video
 from research.tracking.scenes import CLUTTER, KINDS, Actor, Source, compose
@@ -79,6 +79,6 @@ def test_of_two_real_people_in_one_picture_exactly_the_one_who_falls_alarms(shar
     pair = paired([clip for clip in clips if clip.split == "test"])[0]
     video = tmp_path / "two.mp4"
     middle = write_video(pair, pose_cache(tmp_path / "poses", Settings()), video)
-    events = run_demo(video, Pipeline(Settings()), Settings(), DemoOptions(tmp_path / "out", video=False)).events
+    events = run_source(video, Pipeline(Settings()), Settings(), OutputOptions(tmp_path / "out", video=False)).events
     assert len(events) == 1
     assert judged(pair, events, middle).endswith("| 0 | right |")

@@ -12,8 +12,8 @@ import pytest
 from falldet.errors import FalldetError
 from falldet.io.video import VideoWriter, read_frames
 from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.multi_source import run_demos
-from falldet.runtime.runner import DemoOptions, run_demo
+from falldet.runtime.multi_source import run_sources
+from falldet.runtime.runner import OutputOptions, run_source
 from falldet.types import People, Window, WindowScore
 
 
@@ -60,8 +60,8 @@ def chain(people_factory: Callable[..., People]) -> tuple[Pipeline, Settings]:
 def test_each_source_gives_what_it_gives_alone(people_factory: Callable[..., People], tmp_path: Path) -> None:
     videos = [record(tmp_path / f"{name}.mp4", step) for name, step in (("a", 1), ("b", 2), ("c", 3))]
     pipeline, settings = chain(people_factory)
-    alone = [run_demo(v, pipeline, settings, DemoOptions(tmp_path / "alone" / v.stem, video=False)) for v in videos]
-    together = run_demos(videos, pipeline, settings, DemoOptions(tmp_path / "together"))
+    alone = [run_source(v, pipeline, settings, OutputOptions(tmp_path / "alone" / v.stem, video=False)) for v in videos]
+    together = run_sources(videos, pipeline, settings, OutputOptions(tmp_path / "together"))
     assert len(pipeline.pose_source.threads) == 4  # type: ignore[attr-defined]  # this one, and one for each
     for video, one, other in zip(videos, alone, together, strict=True):
         assert one.events == other.events
@@ -77,7 +77,7 @@ def test_two_of_one_name_are_refused(people_factory: Callable[..., People], tmp_
     (tmp_path / "other").mkdir()
     videos = [record(tmp_path / "a.mp4", 1), record(tmp_path / "other" / "a.mp4", 2)]
     with pytest.raises(FalldetError, match="several sources are called a "):
-        run_demos(videos, *chain(people_factory), DemoOptions(tmp_path / "out"))
+        run_sources(videos, *chain(people_factory), OutputOptions(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -87,7 +87,7 @@ def test_one_that_fails_ends_the_others_with_their_results(
     long = record(tmp_path / "long.mp4", 1, frames=3000)
     pipeline, settings = chain(people_factory)
     with pytest.raises(FalldetError, match="no such video"):
-        run_demos([long, tmp_path / "none.mp4"], pipeline, settings, DemoOptions(tmp_path / "out", video=False))
+        run_sources([long, tmp_path / "none.mp4"], pipeline, settings, OutputOptions(tmp_path / "out", video=False))
     assert {path.name for path in (tmp_path / "out" / "long").iterdir()} == {
         "scores.csv",
         "events.jsonl",

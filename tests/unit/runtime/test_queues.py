@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from falldet.runtime.queues import Channel, drained, prefetched
+from falldet.runtime.queues import BoundedQueue, background_writer, prefetch
 
 
 def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()} & {"prefetched", "drained"}
+    return {thread.name for thread in threading.enumerate()} & {"prefetch", "background_writer"}
 
 
 def until(condition) -> None:
@@ -44,14 +44,14 @@ class Source:
 @pytest.mark.parametrize("count", [0, 1, 3, 500])
 def test_what_is_prefetched_comes_in_order_and_whole(count: int) -> None:
     source = Source(count)
-    assert list(prefetched(source.items(), depth=3)) == list(range(count))
+    assert list(prefetch(source.items(), depth=3)) == list(range(count))
     assert source.closed
     assert threads() == set()
 
 
 def test_no_more_is_fetched_ahead_than_asked() -> None:
     source = Source(100)
-    items = prefetched(source.items(), depth=3)
+    items = prefetch(source.items(), depth=3)
     assert next(items) == 0
     until(lambda: source.given == 5)  # one read, three waiting, one in hand
     time.sleep(0.05)
@@ -62,7 +62,7 @@ def test_no_more_is_fetched_ahead_than_asked() -> None:
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
-    items = prefetched(Source(3, ZeroDivisionError()).items())
+    items = prefetch(Source(3, ZeroDivisionError()).items())
     assert [next(items), next(items), next(items)] == [0, 1, 2]
     with pytest.raises(ZeroDivisionError):
         next(items)
@@ -73,7 +73,7 @@ def test_a_reader_that_fails_stops_the_thread() -> None:
     source = Source(1000)
 
     def read() -> None:
-        for number in prefetched(source.items(), depth=2):
+        for number in prefetch(source.items(), depth=2):
             if number == 5:
                 raise ValueError
 
@@ -92,18 +92,18 @@ def test_what_is_drained_is_written_in_order_in_another_thread() -> None:
         writers.add(threading.current_thread().name)
         written.append(number)
 
-    with drained(write, depth=2) as hand_over:
+    with background_writer(write, depth=2) as hand_over:
         for number in range(200):
             hand_over(number)
     assert written == list(range(200))
-    assert writers == {"drained"}
+    assert writers == {"background_writer"}
     assert threads() == set()
 
 
 def test_handing_over_waits_for_room() -> None:
     go = threading.Event()
     handed: list[int] = []
-    with drained(lambda _: go.wait(10), depth=2) as hand_over:
+    with background_writer(lambda _: go.wait(10), depth=2) as hand_over:
 
         def hand_all() -> None:
             for number in range(10):
@@ -127,7 +127,7 @@ def failing(number: int) -> None:
 
 def test_an_error_of_the_writer_is_raised_while_handing_over() -> None:
     handed = 0
-    with pytest.raises(ZeroDivisionError), drained(failing, depth=2) as hand_over:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), background_writer(failing, depth=2) as hand_over:  # noqa: PT012
         for number in range(1000):
             hand_over(number)
             handed += 1
@@ -136,7 +136,7 @@ def test_an_error_of_the_writer_is_raised_while_handing_over() -> None:
 
 
 def test_an_error_of_the_writer_is_raised_at_the_end_at_the_latest() -> None:
-    with pytest.raises(ZeroDivisionError), drained(failing) as hand_over:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), background_writer(failing) as hand_over:  # noqa: PT012
         for number in range(3):
             hand_over(number)
     assert threads() == set()
@@ -152,7 +152,7 @@ def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kep
         go.wait(10)
         written.append(number)
 
-    with pytest.raises(type(error)), drained(write, depth=4) as hand_over:  # noqa: PT012
+    with pytest.raises(type(error)), background_writer(write, depth=4) as hand_over:  # noqa: PT012
         for number in range(4):
             hand_over(number)
         assert begun.wait(10)
@@ -163,7 +163,7 @@ def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kep
 
 
 def test_a_closed_channel_takes_nothing_and_gives_the_rest() -> None:
-    channel: Channel[int] = Channel(4)
+    channel: BoundedQueue[int] = BoundedQueue(4)
     assert channel.put(1)
     channel.close()
     assert not channel.put(2)
