@@ -31,7 +31,7 @@ train_pipeline = [
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),
 ]
 val_pipeline = [
-    dict(type="SampleUniformMidpoints", clip_len=48),
+    dict(type="SampleMidpoints", clip_len=48),
     dict(type="PoseDecode"),
     dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),

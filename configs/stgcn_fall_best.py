@@ -41,17 +41,17 @@ left_joints = [1, 3, 5, 7, 9, 11, 13, 15]
 right_joints = [2, 4, 6, 8, 10, 12, 14, 16]
 
 train_pipeline = [
-    dict(type="SampleUniformMidpoints", clip_len=48),
+    dict(type="SampleMidpoints", clip_len=48),
     dict(type="PoseDecode"),
     dict(type="Flip", flip_ratio=0.5, left_kp=left_joints, right_kp=right_joints),
-    dict(type="DisturbSkeleton"),
+    dict(type="AugmentSkeleton"),
     dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),
     dict(type="FormatGCNInput", num_person=1),
     dict(type="PackActionInputs", meta_keys=("frame_dir", "img_shape")),
 ]
 val_pipeline = [
-    dict(type="SampleUniformMidpoints", clip_len=48),
+    dict(type="SampleMidpoints", clip_len=48),
     dict(type="PoseDecode"),
     dict(type="NormalizeSkeleton", mode=normalize),
     dict(type="GenSkeFeat", dataset="coco", feats=["j"]),

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 
 
 @TRANSFORMS.register_module()
-class DisturbSkeleton(BaseTransform):
+class AugmentSkeleton(BaseTransform):
     """Turn, stretch, shake and thin out a skeleton, as other cameras and worse pose estimates would.
 
     Randomness comes from numpy's global generator, which MMEngine seeds.

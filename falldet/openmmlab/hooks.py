@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @HOOKS.register_module()
-class PicturesHook(Hook):
+class TrainingHistoryHook(Hook):
     """Keep the run's history and draw it after every epoch.
 
     Files, each replaced in one step, so that an interrupted run leaves the state of its last whole epoch:
@@ -94,7 +94,7 @@ class PicturesHook(Hook):
             }
         )
         if runner.val_loop is None:
-            self._tell(runner)
+            self._log_epoch(runner)
         self._write(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -103,13 +103,13 @@ class PicturesHook(Hook):
         if not self.history or metric is None:
             return
         self.history[-1]["val"] = asdict(metric.report)
-        self._tell(runner)
+        self._log_epoch(runner)
         self._write(runner)
         if best_record(self.history, *_best_rule(runner)) is self.history[-1]:
             _save_scores(runner, metric)
 
     @master_only
-    def _tell(self, runner: Runner) -> None:
+    def _log_epoch(self, runner: Runner) -> None:
         record = self.history[-1]
         judged = {name: value for name, value in (record["val"] or {}).items() if name not in COUNTS}
         val = "  ".join(f"{name} {value:.3f}" for name, value in judged.items() if value is not None)

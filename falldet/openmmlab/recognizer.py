@@ -106,7 +106,7 @@ def preparation(config: Config) -> dict[str, str]:
         window = innermost_dataset(config, split).get("window")
         mode = [step.get("mode", "image") for step in steps(config, split, "NormalizeSkeleton")]
         found.add((tuple(mode), "" if window is None else f"{float(window['length_s']):g}"))
-    frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleUniformMidpoints")}
+    frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleMidpoints")}
     if len(found) != 1 or len(frames) != 1 or len(next(iter(found))[0]) != 1:
         raise FalldetError(
             f"the splits of {config.filename} prepare their input differently ({sorted(found)}); give all of them one "

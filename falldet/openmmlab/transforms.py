@@ -18,7 +18,7 @@ MODES = get_args(Normalization)
 
 
 @TRANSFORMS.register_module()
-class SampleUniformMidpoints(BaseTransform):
+class SampleMidpoints(BaseTransform):
     """Take the middle frame of each of `clip_len` equal parts of the clip; no randomness.
 
     A clip shorter than `clip_len` repeats neighboring frames, it never starts over.

@@ -66,7 +66,7 @@ def _step(number: int, setting: str) -> tuple[str, str]:
 
 
 DISTURB, NORMALISE = 3, 4
-"""Places of DisturbSkeleton and NormalizeSkeleton in the training pipeline."""
+"""Places of AugmentSkeleton and NormalizeSkeleton in the training pipeline."""
 
 ROWS = {
     "recipe": Row("configs/stgcn_fall_best.py at the study's schedule"),
@@ -81,7 +81,7 @@ ROWS = {
     "scenes": Row("with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")),
     "no-motion": Row("without motion channels", ("model.backbone.type=STGCN",)),
     "no-disturbance": Row(
-        "without DisturbSkeleton",
+        "without AugmentSkeleton",
         tuple(
             setting
             for name in ("tilt_degrees", "jitter", "drop_joint", "drop_limb", "drop_frames")

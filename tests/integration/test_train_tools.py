@@ -26,7 +26,7 @@ from falldet.errors import FalldetError  # noqa: E402
 from falldet.openmmlab.checkpoint import load_checkpoint  # noqa: E402
 from falldet.openmmlab.config import config_beside, load_config  # noqa: E402
 from falldet.openmmlab.export import export_recognizer  # noqa: E402
-from falldet.openmmlab.hooks import PicturesHook  # noqa: E402
+from falldet.openmmlab.hooks import TrainingHistoryHook  # noqa: E402
 from falldet.openmmlab.recognizer import build_recognizer  # noqa: E402
 from falldet.openmmlab.testing import evaluate_checkpoint, table  # noqa: E402
 from falldet.openmmlab.training import train  # noqa: E402
@@ -126,12 +126,12 @@ def test_the_same_seed_gives_the_same_weights(trained: Path, annotation_file: Pa
 def test_an_interrupted_run_keeps_its_state_and_is_resumed(
     annotation_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop_in_epoch_2(hook: PicturesHook, runner: Any, *args: Any, **kwargs: Any) -> None:
+    def stop_in_epoch_2(hook: TrainingHistoryHook, runner: Any, *args: Any, **kwargs: Any) -> None:
         if runner.epoch == 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PicturesHook, "after_train_iter", stop_in_epoch_2)
+        patch.setattr(TrainingHistoryHook, "after_train_iter", stop_in_epoch_2)
         with pytest.raises(KeyboardInterrupt):
             run(annotation_file, tmp_path, epochs=2)
     first = metrics(tmp_path)

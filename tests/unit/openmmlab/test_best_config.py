@@ -12,7 +12,7 @@ pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
 import torch
 
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
-from falldet.openmmlab.augmentation import DisturbSkeleton
+from falldet.openmmlab.augmentation import AugmentSkeleton
 from falldet.openmmlab.backbones import MotionSTGCN
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.recognizer import build_recognizer
@@ -56,7 +56,7 @@ def sample(rng: np.random.Generator) -> dict:
 def test_disturbing_leaves_the_given_arrays_and_missing_joints_alone(rng: np.random.Generator) -> None:
     given = sample(rng)
     before = {name: value.copy() for name, value in given.items()}
-    after = DisturbSkeleton().transform(dict(given))
+    after = AugmentSkeleton().transform(dict(given))
     for name, value in before.items():
         assert (given[name] == value).all()
         assert after[name].shape == value.shape
@@ -69,7 +69,7 @@ def test_disturbing_leaves_the_given_arrays_and_missing_joints_alone(rng: np.ran
 
 def test_disturbing_by_nothing_changes_nothing(rng: np.random.Generator) -> None:
     given = sample(rng)
-    nothing = DisturbSkeleton(tilt_degrees=0, stretch=1, jitter=0, drop_joint=0, drop_limb=0, drop_frames=0)
+    nothing = AugmentSkeleton(tilt_degrees=0, stretch=1, jitter=0, drop_joint=0, drop_limb=0, drop_frames=0)
     after = nothing.transform(dict(given))
     np.testing.assert_allclose(after["keypoint"], given["keypoint"], atol=1e-3)
     assert (after["keypoint_score"] == given["keypoint_score"]).all()
@@ -77,7 +77,7 @@ def test_disturbing_by_nothing_changes_nothing(rng: np.random.Generator) -> None
 
 def test_nobody_is_left_as_it_is() -> None:
     given = {"keypoint": np.zeros((1, 48, 17, 2), np.float32), "keypoint_score": np.zeros((1, 48, 17), np.float32)}
-    assert (DisturbSkeleton().transform(dict(given))["keypoint"] == 0).all()
+    assert (AugmentSkeleton().transform(dict(given))["keypoint"] == 0).all()
 
 
 def test_the_shipped_weights_and_the_shipped_onnx_are_one_model(rng: np.random.Generator) -> None:

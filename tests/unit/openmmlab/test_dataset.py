@@ -115,7 +115,7 @@ def test_a_source_is_left_out_by_the_beginning_of_its_clips_names(tmp_path: Path
 @pytest.mark.parametrize("frames", [1, 20, 48, 49, 200])
 def test_midpoints_are_deterministic_in_order_and_leave_the_global_generator_alone(frames: int) -> None:
     before = str(np.random.get_state())  # noqa: NPY002
-    indices = build("SampleUniformMidpoints", clip_len=48)({"total_frames": frames})["frame_inds"]
+    indices = build("SampleMidpoints", clip_len=48)({"total_frames": frames})["frame_inds"]
     assert str(np.random.get_state()) == before  # noqa: NPY002
     np.testing.assert_array_equal(indices, uniform_indices(frames, 48))
     assert (np.diff(indices) >= 0).all()

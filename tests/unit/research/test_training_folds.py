@@ -55,7 +55,7 @@ def test_every_row_changes_what_is_there(name: str) -> None:
 @pytest.mark.parametrize("clips", [VIDEOS, KEYPOINTS])
 def test_steps_are_counted_right(clips: str) -> None:
     config = load_config(CONFIG)
-    assert at(config, f"{clips}.pipeline.{DISTURB}.type") == "DisturbSkeleton"
+    assert at(config, f"{clips}.pipeline.{DISTURB}.type") == "AugmentSkeleton"
     assert at(config, f"{clips}.pipeline.{NORMALISE}.type") == "NormalizeSkeleton"
     undisturbed = load_config(CONFIG, ROWS["no-disturbance"].train)
     step = at(undisturbed, f"{clips}.pipeline.{DISTURB}")
