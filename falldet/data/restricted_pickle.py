@@ -43,10 +43,10 @@ class _RefusedError(Exception):
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name that numpy's arrays need; refuse every other."""
-        stand_in = _STAND_INS.get((module.replace("numpy.core.", "numpy._core."), name))
-        if stand_in is None:
+        random_weights = _STAND_INS.get((module.replace("numpy.core.", "numpy._core."), name))
+        if random_weights is None:
             raise _RefusedError(f"{module}.{name}")
-        return stand_in
+        return random_weights
 
     def persistent_load(self, pid: Any) -> NoReturn:
         """Refuse references to things outside the file."""

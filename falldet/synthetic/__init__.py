@@ -11,11 +11,11 @@ made of people (build, clothes, a place, motion segments), a room and a camera; 
 `python -m falldet.synthetic NAME OUT.mp4` writes a scene to a video file.
 """
 
-from falldet.synthetic.appearance import Look
+from falldet.synthetic.appearance import Appearance
 from falldet.synthetic.body import Body
 from falldet.synthetic.camera import Camera
 from falldet.synthetic.presets import SCENES, sample_scene
 from falldet.synthetic.room import Box, Panel, Room
 from falldet.synthetic.scene import Person, Scene
 
-__all__ = ["SCENES", "Body", "Box", "Camera", "Look", "Panel", "Person", "Room", "Scene", "sample_scene"]
+__all__ = ["SCENES", "Body", "Box", "Camera", "Appearance", "Panel", "Person", "Room", "Scene", "sample_scene"]

@@ -17,7 +17,7 @@ _EYE_WHITE, _EYE, _MOUTH = (214, 220, 224), (38, 32, 30), (96, 94, 160)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """What somebody wears; colors are blue, green, red.
 
     Attributes:
@@ -62,7 +62,7 @@ class Part:
     is_head: bool = False
 
 
-def clothe(points: np.ndarray, height_m: float, look: Look) -> list[Part]:
+def clothe(points: np.ndarray, height_m: float, look: Appearance) -> list[Part]:
     """Return the parts of a person.
 
     Args:
@@ -85,7 +85,7 @@ def head_axes(points: np.ndarray) -> np.ndarray:
     return np.stack([forward, left, np.cross(forward, left)])
 
 
-def face_colors(directions: np.ndarray, look: Look) -> np.ndarray:
+def face_colors(directions: np.ndarray, look: Appearance) -> np.ndarray:
     """Return the colors (h, w, 3) of a head, float32.
 
     Args:
@@ -103,7 +103,7 @@ def face_colors(directions: np.ndarray, look: Look) -> np.ndarray:
     return colors
 
 
-def _torso(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]:
+def _torso(at: dict[str, np.ndarray], height_m: float, look: Appearance) -> list[Part]:
     stout = height_m * look.build
     across_chest = _unit(at["left_shoulder"] - at["right_shoulder"])
     across_hips = _unit(at["left_hip"] - at["right_hip"])
@@ -121,7 +121,7 @@ def _torso(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]
     return parts
 
 
-def _head(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]:
+def _head(at: dict[str, np.ndarray], height_m: float, look: Appearance) -> list[Part]:
     forward, left, up = head_axes(np.stack([at[name] for name in POINT_INDEX])) * height_m
     crown, chin = at["head"] + 0.012 * up, at["head"] - 0.036 * up + 0.012 * forward
     nose = at["nose"] - 0.012 * forward
@@ -135,7 +135,7 @@ def _head(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]:
     return parts
 
 
-def _limbs(at: dict[str, np.ndarray], height_m: float, look: Look) -> list[Part]:
+def _limbs(at: dict[str, np.ndarray], height_m: float, look: Appearance) -> list[Part]:
     stout = height_m * look.build
     sleeve = at["shoulder"] + (at["elbow"] - at["shoulder"]) * 0.62
     instep = at["heel"] * 0.4 + at["ankle"] * 0.35 + at["toe"] * 0.25

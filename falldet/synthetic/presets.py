@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from falldet.synthetic.appearance import Look
+from falldet.synthetic.appearance import Appearance
 from falldet.synthetic.body import Body
 from falldet.synthetic.camera import Camera
 from falldet.synthetic.motion import (
@@ -44,8 +44,8 @@ LIVING_ROOM = Room(
     ),
 )
 
-IN_RED = Look(hair=(64, 96, 128), shirt=(52, 48, 168), trousers=(120, 112, 96), shoes=(60, 60, 66))
-IN_GREEN = Look(skin=(84, 112, 156), hair=(22, 24, 28), shirt=(86, 140, 62), trousers=(52, 58, 84))
+IN_RED = Appearance(hair=(64, 96, 128), shirt=(52, 48, 168), trousers=(120, 112, 96), shoes=(60, 60, 66))
+IN_GREEN = Appearance(skin=(84, 112, 156), hair=(22, 24, 28), shirt=(86, 140, 62), trousers=(52, 58, 84))
 
 
 def sample_scene() -> Scene:

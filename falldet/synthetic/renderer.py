@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from falldet.synthetic.appearance import Look, Part, clothe, face_colors, head_axes
+from falldet.synthetic.appearance import Appearance, Part, clothe, face_colors, head_axes
 from falldet.synthetic.camera import NEAR_M, Camera
 
 _LAMP = np.array([-0.42, -0.55, 0.72])  # the direction of the light, world frame
@@ -51,7 +51,7 @@ class Painter:
         self._axes = camera.axes()
         self._lamp = (self._axes @ _LAMP).tolist()
 
-    def paint(self, people: np.ndarray, heights_m: list[float], looks: list[Look]) -> np.ndarray:
+    def paint(self, people: np.ndarray, heights_m: list[float], looks: list[Appearance]) -> np.ndarray:
         """Return the picture (H, W, 3) uint8 BGR of the room with people in it, drawn back to front.
 
         Args:
@@ -92,7 +92,7 @@ class Painter:
         return [_Outline(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _paint_part(
-        self, image: np.ndarray, depth: np.ndarray, part: Part, outline: _Outline, head: np.ndarray, look: Look
+        self, image: np.ndarray, depth: np.ndarray, part: Part, outline: _Outline, head: np.ndarray, look: Appearance
     ) -> None:
         """Draw `part` into `image` (H, W, 3) and `depth` (H, W), where nothing nearer stands."""
         rows, columns = _bounds(outline, image.shape[0], image.shape[1])

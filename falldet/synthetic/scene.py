@@ -10,7 +10,7 @@ import numpy as np
 
 from falldet.geometry import keypoint_boxes
 from falldet.skeleton import JOINT_COUNT
-from falldet.synthetic.appearance import Look
+from falldet.synthetic.appearance import Appearance
 from falldet.synthetic.body import POINT_NAMES, Body, Posture
 from falldet.synthetic.camera import NEAR_M, Camera
 from falldet.synthetic.motion import STANDING, Segment
@@ -38,7 +38,7 @@ class Person:
     place: tuple[float, float] = (0.0, 0.0)
     heading_deg: float = 0.0
     body: Body = field(default_factory=Body)
-    look: Look = field(default_factory=Look)
+    look: Appearance = field(default_factory=Appearance)
     start_pose: tuple[float, ...] = STANDING
 
     def timetable(self) -> tuple[tuple[Segment, float, float], ...]:

@@ -51,7 +51,7 @@ WAYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """The surest person in one picture: score of the person, mean score of the joints."""
 
     person: float
@@ -59,7 +59,7 @@ class Look:
 
 
 def main() -> int:
-    """Look at all falls in all ways and write the table."""
+    """Appearance at all falls in all ways and write the table."""
     parser = argparse.ArgumentParser(
         description="What a second look would bring.", epilog="example: %(prog)s videos/manifest.csv"
     )
@@ -70,7 +70,7 @@ def main() -> int:
     eyes = Eyes(settings)
     clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
     clips = [clip for clip in clips if clip.split in ("train", "val") and clip.fall_intervals]
-    looks: dict[tuple[bool, str], list[Look]] = defaultdict(list)
+    looks: dict[tuple[bool, str], list[Appearance]] = defaultdict(list)
     for clip in tqdm(clips, unit="fall", disable=None):
         for way, found in eyes.watch(clip).items():
             looks[CEILING in clip.path.name, way] += found
@@ -91,10 +91,10 @@ class Eyes:
         self._side = settings.movenet.input_size
         self._last_box: np.ndarray | None = None
 
-    def watch(self, clip: ClipRecord) -> dict[str, list[Look]]:
+    def watch(self, clip: ClipRecord) -> dict[str, list[Appearance]]:
         """Return by way what is seen in each frame of the clip's falls."""
         self._last_box = None
-        found: dict[str, list[Look]] = {way: [] for way in WAYS}
+        found: dict[str, list[Appearance]] = {way: [] for way in WAYS}
         for frame in read_frames(clip.path):
             if any(fall.start_s - BEFORE_S <= frame.time_s < fall.end_s for fall in clip.fall_intervals):
                 square = self._square(frame.image)
@@ -106,12 +106,12 @@ class Eyes:
                 self._follow(frame.image)
         return found
 
-    def _follow(self, image: np.ndarray) -> Look:
+    def _follow(self, image: np.ndarray) -> Appearance:
         look, box = _look(self._plain, image)
         self._last_box = self._last_box if box is None else box
         return look
 
-    def _turned(self, image: np.ndarray) -> Look:
+    def _turned(self, image: np.ndarray) -> Appearance:
         sides = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE)
         looks = [_look(self._plain, cv2.rotate(image, side))[0] for side in sides]
         return max(looks, key=lambda look: look.person)
@@ -126,16 +126,16 @@ class Eyes:
         return cv2.warpAffine(image, to_square, (self._side, self._side))
 
 
-def _look(source: Callable[[np.ndarray], People], image: np.ndarray) -> tuple[Look, np.ndarray | None]:
+def _look(source: Callable[[np.ndarray], People], image: np.ndarray) -> tuple[Appearance, np.ndarray | None]:
     """Return a look and the box of its surest person."""
     people = source(image)
     if not len(people):
-        return Look(0.0, 0.0), None
+        return Appearance(0.0, 0.0), None
     row = int(people.box_scores.argmax())
-    return Look(float(people.box_scores[row]), float(people.scores[row].mean())), people.boxes[row]
+    return Appearance(float(people.box_scores[row]), float(people.scores[row].mean())), people.boxes[row]
 
 
-def as_markdown(looks: dict[tuple[bool, str], list[Look]], falls: int, min_score: float) -> str:
+def as_markdown(looks: dict[tuple[bool, str], list[Appearance]], falls: int, min_score: float) -> str:
     """Return the page."""
     rows = []
     for ceiling, name in ((False, "eye level"), (True, "ceiling")):

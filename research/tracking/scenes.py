@@ -257,7 +257,7 @@ def _exchanges(
 
 
 def _frame(time_s: float, actors: Sequence[Actor], generator: np.random.Generator) -> SceneFrame:
-    """Look at everybody at one moment."""
+    """Appearance at everybody at one moment."""
     posed = [(*actor.source.at(actor.source_time(time_s)), actor) for actor in actors]
     points = np.stack([pose * actor.size_px + actor.place(time_s) for pose, _, _, actor in posed])  # (N, K + 2, 2)
     boxes = points[:, -2:].reshape(-1, 4)

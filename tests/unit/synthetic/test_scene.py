@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from falldet.skeleton import JOINT_COUNT, JOINT_INDEX
-from falldet.synthetic import SCENES, Body, Box, Camera, Look, Person, Room, Scene, __main__, sample_scene
+from falldet.synthetic import SCENES, Body, Box, Camera, Appearance, Person, Room, Scene, __main__, sample_scene
 from falldet.synthetic.body import ANGLE_NAMES, POINT_INDEX, Posture, keypose
 from falldet.synthetic.motion import LYING, SITTING, STANDING, Walk, fall, lie, mirrored, squat, stand, wave
 
@@ -267,7 +267,7 @@ def test_the_last_posture_is_kept() -> None:
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_the_nearer_person_hides_the_farther(swapped: bool) -> None:
-    red, green = Look(shirt=(0, 0, 220)), Look(shirt=(0, 220, 0))
+    red, green = Appearance(shirt=(0, 0, 220)), Appearance(shirt=(0, 220, 0))
     near, far = Person((stand(1),), (0.0, -1.0), -90.0, look=red), Person((stand(1),), (0.0, 1.0), -90.0, look=green)
     scene = Scene((far, near) if swapped else (near, far), 1.0, SMALL, noise=0.0)
     image = next(scene.frames()).image
