@@ -34,7 +34,7 @@ model = dict(
 dataset_type = "FallDataset"
 videos = "data/falls.pkl"  # tools/extract_kpts.py videos/ --people 6
 fallvision = "data/fallvision.pkl"  # tools/convert_fallvision.py
-window = dict(length_s=2.0, stride_s=0.25, min_track_s=0.4, linger_s=0.5, fall_overlap=0.5, clear_overlap=0.15)
+window = dict(length_s=2.0, stride_s=0.25, min_track_s=0.4, linger_s=0.5, clear_overlap=0.15)
 sparse_window = {**window, "stride_s": 1.0}  # FallVision has thirty times as many clips
 normalize = "person"
 left_joints = [1, 3, 5, 7, 9, 11, 13, 15]

@@ -1,4 +1,8 @@
-"""Boxes and poses compared: area, expansion, intersection over union, object keypoint similarity. numpy only."""
+"""Boxes, poses and polygons: area, intersection over union, object keypoint similarity, point in polygon; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -76,3 +80,41 @@ def object_keypoint_similarity(
     total = weights.sum(axis=2)
     weighted = (similarity * weights).sum(axis=2)
     return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
+
+
+Polygon = tuple[tuple[float, float], ...]
+"""The corners in order, each x and y in normalized image coordinates, [0, 1]; the last joins the first."""
+
+
+def checked_polygons(polygons: Sequence[Sequence[Sequence[float]]]) -> tuple[Polygon, ...]:
+    """Return the polygons as tuples.
+
+    Raises:
+        ValueError: one is no list of at least three points [x, y] between 0 and 1.
+    """
+    checked = []
+    for number, polygon in enumerate(polygons, start=1):
+        try:
+            corners = tuple((float(x), float(y)) for x, y in polygon)
+        except (TypeError, ValueError):
+            corners = ()
+        if len(corners) < 3 or not all(0 <= share <= 1 for corner in corners for share in corner):
+            raise ValueError(
+                f"zone {number} is {polygon!r}; a zone needs three or more points [x, y], in normalized image "
+                "coordinates from 0 to 1, such as [[0.1, 0.6], [0.5, 0.6], [0.5, 1.0]]"
+            )
+        checked.append(corners)
+    return tuple(checked)
+
+
+def point_in_polygon(point: np.ndarray, polygon: Polygon) -> bool:
+    """Return whether `point` (2,), in normalized image coordinates, lies in `polygon`.
+
+    Source: even-odd rule, a ray to the right crosses the border an odd number of times if it starts inside.
+    """
+    x, y = float(point[0]), float(point[1])
+    inside = False
+    for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside

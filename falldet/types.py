@@ -7,8 +7,8 @@ times are seconds from the start of the source; a missing joint has score 0 and 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ NO_TRACK = -1
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a video.
+    """One image of a source and its time.
 
     Attributes:
         index: number of the frame, counted from 0.
@@ -99,18 +99,6 @@ class People:
         return cls(np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros((0, 4)), np.zeros(0))
 
 
-class PoseSource(Protocol):
-    """Where keypoints come from: image in, people out."""
-
-    def __call__(self, image: np.ndarray, /) -> People:
-        """Return the people in `image` (H, W, 3) uint8 BGR."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was seen: the next image is of another source."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """What one person did during [start_s, stop_s).
@@ -145,30 +133,35 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowScore:
-    """How likely a fall (the going down) lies in a person's window; `fall` in [0, 1]."""
+    """The recognizer's fall probability, in [0, 1], for one person's window [start_s, stop_s)."""
 
     track_id: int
     start_s: float
     stop_s: float
-    fall: float
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class PersonScore:
-    """The fused score of one person in one frame; `fall` in [0, 1], `time_s` of the frame in seconds."""
+    """The fused score, in [0, 1], of one person in one frame; `time_s` is the frame's time in seconds."""
 
     track_id: int
     frame_index: int
     time_s: float
-    fall: float
+    score: float
 
 
 class EventState(StrEnum):
-    """Where a fall event stands."""
+    """Where a fall event stands; RECOVERED and LOST are final.
+
+    FALLING: the scores are still high. FALLEN: the descent is over. RECOVERED: the person is upright again. LOST: the
+    fallen person went out of sight and was not seen to get up.
+    """
 
     FALLING = "falling"
     FALLEN = "fallen"
     RECOVERED = "recovered"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +169,23 @@ class Event:
     """One fall of one person.
 
     Attributes:
-        track_id: who fell.
-        start_s: estimated onset, seconds.
-        alert_s: when the alert was raised, seconds; never before the evidence for it was there.
-        end_s: when the event was over, or None while it lasts.
-        peak_s: time of the highest score so far.
+        id: name of the event, the same in all its updates and unique within a run.
+        source: name of the video or camera.
+        track_id: track of the person who fell.
+        start_s: estimated start of the descent, seconds.
+        alert_s: when the alert was raised, seconds; never before the evidence for it.
+        end_s: when the event ended, seconds; None while it lasts and where its end was not seen.
+        peak_s: time of the highest score so far, seconds.
         score: that highest score, in [0, 1].
-        state: falling, fallen or recovered.
+        state: falling, fallen, recovered or lost.
         box: where the person was at the alert, x0 y0 x1 y1 in pixels.
-        lying_s: how long the person has lain so far, from when they first lay until they got up or were last seen.
-        long_lie: whether that is as long as `EventSettings.long_lie_s`.
+        lying_s: how long the person has lain, from the first lying pose until upright or last seen, seconds.
+        long_lie: whether `lying_s` has reached `EventSettings.long_lie_s`.
+        wall_time: UTC time of the alert; None where the source has no wall clock, such as a file.
     """
 
+    id: str
+    source: str
     track_id: int
     start_s: float
     alert_s: float
@@ -198,3 +196,4 @@ class Event:
     box: tuple[float, ...]
     lying_s: float = 0.0
     long_lie: bool = False
+    wall_time: datetime | None = None

@@ -69,7 +69,7 @@ def main() -> int:
     from falldet.pipeline.detector import Pipeline, Settings
     from falldet.pose.source import PoseSettings
     from falldet.runtime.multi_source import run_sources
-    from falldet.runtime.runner import OutputOptions, run_source, output_name
+    from falldet.runtime.runner import OutputOptions, output_name, run_source
 
     settings = Settings.from_groups(read_settings(arguments.config, arguments.cfg_options))
     if arguments.checkpoint:

@@ -98,7 +98,7 @@ def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pat
         sys.stdout.write(f"no false alarm to learn from; {len(mined.left_out)} were not taken\n")
         return
     sys.stdout.write(
-        f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were not taken. Appearance at the "
+        f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were not taken. Look at the "
         f"pictures in {folder} first: a fall among them would be learnt as none. Then train with\n"
         f"{RETRAIN.format(path=mined.path, weights=weights_of(settings.recognizer.checkpoint))}\n"
     )

@@ -25,19 +25,30 @@ NOT_FALL_WORDS = frozenset({"notfall", "notfalls", "nofall", "nofalls", "nonfall
 LAYOUT = "videos/fall/*.mp4 and videos/not_fall/*.mp4 (or .../fall/<subject>/*.mp4)"
 
 
+DEFAULT_DESCENT_S = 1.2
+"""Length of a descent where only the whole event is labeled: the median of URFD's labeled falls, rounded up."""
+
+
 @dataclass(frozen=True, slots=True)
 class FallInterval:
     """One labeled fall of a clip, half-open, in seconds from the clip's start.
 
     Attributes:
-        start_s: the going down begins.
-        end_s: the going down is over; where that is not labeled, the end of the whole event, lying included.
-        fall_end_known: whether `end_s` is the end of the going down.
+        start_s: start of the descent.
+        end_s: end of the descent; where that is not labeled, of the whole event, lying included.
+        fall_end_known: whether `end_s` is the end of the descent.
     """
 
     start_s: float
     end_s: float
     fall_end_known: bool
+
+    @property
+    def descent(self) -> tuple[float, float]:
+        """Start and end of the descent in seconds; `DEFAULT_DESCENT_S` long where only the event is labeled."""
+        if self.fall_end_known:
+            return self.start_s, self.end_s
+        return self.start_s, min(self.end_s, self.start_s + DEFAULT_DESCENT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,81 +137,6 @@ def clips_from_folder(folder: str | Path) -> list[ClipRecord]:
     if unlabeled:
         log.warning("%s: left out %d videos that lie in no folder named fall or not_fall", folder, unlabeled)
     return records
-
-
-def split_by_group(
-    labels: Sequence[int] | np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    fractions: Sequence[float] = (0.70, 0.15, 0.15),
-    *,
-    rng: np.random.Generator,
-) -> list[str]:
-    """Return "train", "val" or "test" for each clip: stratified by class, and no group in two splits.
-
-    Groups are shuffled, then placed from the largest to the smallest where they bring the clips of each class nearest
-    to the fractions. After that single groups are moved as long as it helps; now a split without a class costs more
-    than any distance from the fractions, in train most of all, so that few groups are spread as well as they can be.
-
-    Args:
-        labels: (N,) class of each clip.
-        groups: (N,) what must stay together, a subject or a source.
-        fractions: shares of train, val and test, with sum 1.
-        rng: the only source of randomness.
-
-    Raises:
-        ValueError: the lengths differ or the fractions are not shares.
-    """
-    labels, groups, shares = np.asarray(labels), np.asarray(groups), np.asarray(fractions, dtype=np.float64)
-    if labels.shape != groups.shape or labels.ndim != 1:
-        raise ValueError(f"labels {labels.shape} and groups {groups.shape} must have the same length")
-    if shares.shape != (3,) or (shares < 0).any() or not math.isclose(shares.sum(), 1.0, abs_tol=1e-6):
-        raise ValueError(f"fractions must be three shares with sum 1, got {tuple(fractions)}")
-    if not len(labels):
-        return []
-    names, group_of = np.unique(groups, return_inverse=True)
-    classes, class_of = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(names), len(classes)))  # clips of each class in each group
-    np.add.at(counts, (group_of, class_of), 1)
-    homes = _place(counts, shares, rng)
-    missing = [SPLIT_NAMES[split] for split in range(3) if shares[split] > 0 and split not in homes]
-    if missing:
-        log.warning(
-            "%d groups of clips (subjects or sources) can't fill three splits: %s stays empty; add clips of other "
-            "people, or name the splits in a manifest",
-            len(names),
-            " and ".join(missing),
-        )
-    return [SPLIT_NAMES[home] for home in homes[group_of]]
-
-
-def _place(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the split (G,) in 0..2 of each group, given its clips of each class (G, C)."""
-    totals = counts.sum(axis=0)
-    targets = shares[:, None] * totals  # (3, C)
-    empty_costs = np.array([16.0, 8.0, 4.0]) * (shares > 0)
-    options = np.eye(3)[:, :, None]  # placing into split s adds to row s
-
-    def cheapest(filled: np.ndarray, group: np.ndarray, empty_costs: np.ndarray) -> int:
-        after = filled + options * group  # (3 options, 3 splits, C)
-        distance = (((after - targets) / totals) ** 2).sum(axis=(1, 2))
-        return int(np.argmin(distance + ((after == 0).sum(axis=2) * empty_costs).sum(axis=1)))
-
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    homes = np.zeros(len(counts), dtype=np.int64)
-    filled = np.zeros((3, counts.shape[1]))
-    for group in order:
-        homes[group] = cheapest(filled, counts[group], np.zeros(3))
-        filled[homes[group]] += counts[group]
-    for _ in range(10):
-        before = homes.copy()
-        for group in order[::-1]:
-            filled[homes[group]] -= counts[group]
-            homes[group] = cheapest(filled, counts[group], empty_costs)
-            filled[homes[group]] += counts[group]
-        if (homes == before).all():
-            break
-    return homes
 
 
 def _videos(folder: Path) -> list[Path]:

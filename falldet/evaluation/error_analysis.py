@@ -9,10 +9,10 @@ from enum import StrEnum
 import numpy as np
 
 from falldet.data.manifest import FallInterval
+from falldet.data.window_labels import FALL_OVERLAP
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
 from falldet.evaluation.replay import ReplayedClip, ReplayedFrame, fuse
-from falldet.extraction.clips import DEFAULT_DESCENT_S
-from falldet.pipeline.detector import Settings
+from falldet.pipeline.config import Config
 from falldet.stages.events import EventSettings
 from falldet.types import Event, WindowScore
 
@@ -26,9 +26,6 @@ NOBODY_SHARE = 0.5
 POOR_POSE = 0.3
 """Mean joint score below which poses are called poor: MoveNet's mean was 0.33 or more in every fall of the development
 data (train and val) that raised an alert."""
-
-SEEN_SHARE = 0.6
-"""Share of the going down that a window must have seen: from there on `label_windows` calls a window a fall."""
 
 
 class MissCause(StrEnum):
@@ -88,29 +85,29 @@ class ErrorAnalysis:
     false_alarms: list[FalseAlarm]
 
 
-def analyze_errors(observed: ReplayedClip, result: ClipResult, settings: Settings) -> ErrorAnalysis:
-    """Return why the falls of a judged video were missed and what its false alarms are like.
+def analyze_errors(replayed: ReplayedClip, result: ClipResult, config: Config) -> ErrorAnalysis:
+    """Return why the falls of a clip were missed and what its false alarms are like.
 
     Whose fall it is is not labeled: with several people in sight, what the best seen of them gave counts.
 
     Args:
-        observed: the video after the first half of the chain.
-        result: how it was judged.
-        settings: the fusion and the event rule it was judged by.
+        replayed: the clip after tracking and recognizer.
+        result: its evaluation.
+        config: the fusion and the event rule of that evaluation.
     """
     falls = result.clip.fall_intervals
     return ErrorAnalysis(
-        [_miss(observed, result, falls[number], settings) for number in result.match.missed],
-        [_false_alarm(observed, result, result.events[number]) for number in result.match.false],
+        [_miss(replayed, result, falls[number], config) for number in result.match.false_negatives],
+        [_false_alarm(replayed, result, result.events[number]) for number in result.match.false_positives],
     )
 
 
-def _miss(observed: ReplayedClip, result: ClipResult, fall: FallInterval, settings: Settings) -> Miss:
-    start_s, end_s = descent(fall)
-    windows = [score for score in observed.window_scores if score.start_s < end_s and score.stop_s > start_s]
-    fused = [score for settled in fuse(observed, settings.fusion) for score in settled]
-    peak = max((score.fall for score in fused if start_s <= score.time_s <= end_s), default=None)
-    around = [frame for frame in observed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
+def _miss(replayed: ReplayedClip, result: ClipResult, fall: FallInterval, config: Config) -> Miss:
+    start_s, end_s = fall.descent
+    windows = [score for score in replayed.window_scores if score.start_s < end_s and score.stop_s > start_s]
+    fused = [score for finalized in fuse(replayed, config.fusion) for score in finalized]
+    peak = max((score.score for score in fused if start_s <= score.time_s <= end_s), default=None)
+    around = [frame for frame in replayed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
     empty = sum(len(frame.people) == 0 for frame in around)
     if not around:
         return Miss(MissCause.NOBODY, "the video has no frame there", peak)
@@ -119,20 +116,16 @@ def _miss(observed: ReplayedClip, result: ClipResult, fall: FallInterval, settin
     pose = _pose_score(around)
     if pose < POOR_POSE:
         return Miss(MissCause.POSE, f"mean joint score {pose:.2f}", peak)
-    times = _track_times(observed.frames)
+    times = _track_times(replayed.frames)
     seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
-    if seen < SEEN_SHARE:
-        return Miss(MissCause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak)
-    needed = settings.events.alert_threshold
+    if seen < FALL_OVERLAP:
+        return Miss(
+            MissCause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak
+        )
+    needed = config.events.alert_threshold
     if peak is None or peak < needed:
         return Miss(MissCause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
-    return Miss(MissCause.RULE, _rule_detail(result, fall, settings.events), peak)
-
-
-def descent(fall: FallInterval) -> tuple[float, float]:
-    """Return start and end of the going down in seconds; `DEFAULT_DESCENT_S` long where only the event is labeled."""
-    end_s = fall.end_s if fall.fall_end_known else min(fall.end_s, fall.start_s + DEFAULT_DESCENT_S)
-    return fall.start_s, end_s
+    return Miss(MissCause.RULE, _rule_detail(result, fall, config.events), peak)
 
 
 def _pose_score(frames: Sequence[ReplayedFrame]) -> float:
@@ -176,10 +169,10 @@ def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings
     return "not confirmed by lying" + (", or in a zone to ignore" if settings.ignore_zones else "")
 
 
-def _false_alarm(observed: ReplayedClip, result: ClipResult, event: Event) -> FalseAlarm:
+def _false_alarm(replayed: ReplayedClip, result: ClipResult, event: Event) -> FalseAlarm:
     seen = [
         (frame.time_s, float(frame.postures.lying[row]))
-        for frame in observed.frames
+        for frame in replayed.frames
         if frame.time_s <= event.alert_s
         for row in np.flatnonzero(frame.people.track_ids == event.track_id)
     ]

@@ -22,11 +22,13 @@ from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult
 from falldet.evaluation.replay import replay_clip
 from falldet.extraction.clips import frame_dirs
-from falldet.extraction.pose_cache import PoseCache
+from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.io.files import atomic_write
 from falldet.io.video import read_frames
-from falldet.pipeline.detector import Pipeline
+from falldet.pipeline.analyzer import load_recognizer
+from falldet.pipeline.config import Config
 from falldet.skeleton import JOINT_COUNT
+from falldet.stages.recognizer import WindowRecognizer
 from falldet.types import Event
 from falldet.visualization.overlay import RED, WHITE, draw_skeleton
 
@@ -66,14 +68,14 @@ class HardNegatives:
     left_out: list[tuple[Path, float, str]]
 
 
-def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: PoseCache, pipeline: Pipeline) -> HardNegatives:
+def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: PoseCache, config: Config) -> HardNegatives:
     """Write the false alarms of `results` to `folder`: hard_negatives.pkl and a picture each, instead of older ones.
 
     Args:
         folder: made if it is not there.
-        results: the judged videos.
+        results: the evaluated clips.
         cache: where their poses come from.
-        pipeline: with the settings and the recognizer that the videos were judged with.
+        config: that the clips were evaluated with.
 
     Raises:
         FalldetError: a video can't be read or the folder can't be written.
@@ -81,16 +83,17 @@ def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pose
     names = frame_dirs([result.clip.path for result in results])
     chosen, left_out = [], []
     for result, name in zip(results, names, strict=True):
-        for event in (result.events[number] for number in result.match.false):
+        for event in (result.events[number] for number in result.match.false_positives):
             reason = _reason_against(result, event)
             if reason:
                 left_out.append((result.clip.path, event.alert_s, reason))
             else:
                 chosen.append((result, name, event))
     _warn(left_out, chosen)
+    recognizer = load_recognizer(config)
     annotations, pictures = [], []
     for result, name, event in tqdm(chosen, unit="alarm", desc="hard negatives", disable=None):
-        track = track_of(result.clip, cache, pipeline, event.track_id)
+        track = track_of(result.clip, cache.poses(result.clip.path), config, recognizer, event.track_id)
         annotation = annotate_alarm(result, name, event, track)
         annotations.append(annotation)
         picture = folder / f"{annotation['frame_dir'].replace('/', '__')}.png"
@@ -135,10 +138,11 @@ class Track:
         return replace(self, time_s=self.time_s[rows], keypoints=self.keypoints[rows], scores=self.scores[rows])
 
 
-def track_of(clip: ClipRecord, cache: PoseCache, pipeline: Pipeline, track_id: int) -> Track:
+def track_of(
+    clip: ClipRecord, poses: PoseSequence, config: Config, recognizer: WindowRecognizer, track_id: int
+) -> Track:
     """Return the person to whom the chain gives the number `track_id`, in the frames that it looks at."""
-    poses = cache.poses(clip.path)
-    frames = replay_clip(clip, poses, pipeline).frames
+    frames = replay_clip(clip, poses, config, recognizer).frames
     keypoints = np.zeros((len(frames), JOINT_COUNT, 2), np.float32)
     scores = np.zeros((len(frames), JOINT_COUNT), np.float32)
     for step, frame in enumerate(frames):

@@ -1,8 +1,8 @@
-"""Alerts of a video paired with its labeled falls.
+"""Alerts of a clip paired with its labeled falls.
 
-The rule: alerts and falls of a video are paired one to one in time order; an alert is right from `EARLY_S` before the
-fall's start to `LATE_S` after its end; a second alert for the same fall is a false one, and a fall nobody detected
-stays in the denominator.
+The rule: alerts and falls of a video are paired one to one in time order; an alert is a true positive from `EARLY_S`
+before the fall's start to `LATE_S` after its end; a second alert for the same fall is a false positive, and a fall
+without an alert is a false negative.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ LATE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How the alerts of one video fit its falls.
+    """How the alerts of one clip fit its falls.
 
     Attributes:
         pairs: (fall, alert) numbers, in time order.
-        missed: falls without an alert.
-        false: alerts without a fall.
+        false_negatives: falls without an alert.
+        false_positives: alerts without a fall.
     """
 
     pairs: list[tuple[int, int]]
-    missed: list[int]
-    false: list[int]
+    false_negatives: list[int]
+    false_positives: list[int]
 
 
 def match_alerts(falls: Sequence[tuple[float, float]], alerts: Sequence[float]) -> Match:
-    """Pair falls, (start_s, end_s) of the going down, with alert times in seconds; see the module's rule."""
+    """Pair falls, (start_s, end_s) of the descents, with alert times in seconds; see the module's rule."""
     fall_order = sorted(range(len(falls)), key=lambda i: falls[i])
     waiting = sorted(range(len(alerts)), key=lambda i: alerts[i])
     pairs: list[tuple[int, int]] = []
@@ -52,7 +52,7 @@ def match_alerts(falls: Sequence[tuple[float, float]], alerts: Sequence[float]) 
 
 @dataclass(frozen=True, slots=True)
 class ClipResult:
-    """One video judged: its events and how they fit its falls."""
+    """Evaluation of one clip: its events and how they fit its falls."""
 
     clip: ClipRecord
     duration_s: float

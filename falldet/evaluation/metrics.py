@@ -1,4 +1,4 @@
-"""Event-level figures over judged videos, and how sure they are: 95 % intervals over resampled subjects or videos."""
+"""Event-level metrics over evaluated clips, with 95 % bootstrap intervals over subjects or clips."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from falldet.evaluation.matching import ClipResult
 
 @dataclass(frozen=True, slots=True)
 class EventMetrics:
-    """Event-level figures over a set of videos; a ratio without a denominator is None.
+    """Event-level metrics over a set of clips; a ratio without a denominator is None.
 
     Attributes:
         falls: labeled falls.
-        right: falls with an alert.
-        false: false alarms.
-        recall: right / falls.
-        precision: right / (right + false).
+        true_positives: falls with an alert.
+        false_positives: false alarms.
+        recall: true positives / falls.
+        precision: true positives / alerts.
         f1: their harmonic mean.
         false_per_hour: false alarms per hour of video.
-        delays_s: alert minus the fall's start, seconds, of each right alert.
-        delays_from_end_s: alert minus the end of the going down, seconds, where that end is labeled; below 0 where
+        delays_s: alert minus the fall's start, seconds, of each true positive.
+        delays_from_end_s: alert minus the end of the descent, seconds, where that end is labeled; below 0 where
             the alert came during the fall.
     """
 
     falls: int
-    right: int
-    false: int
+    true_positives: int
+    false_positives: int
     recall: float | None
     precision: float | None
     f1: float | None
@@ -44,16 +44,16 @@ class EventMetrics:
 class Tally:
     """What is counted and added up over videos: falls found and missed, false alarms, lengths, delays."""
 
-    right: int
-    missed: int
-    false: int
+    true_positives: int
+    false_negatives: int
+    false_positives: int
     lengths_s: list[float]
     delays_s: list[float]
     delays_from_end_s: list[float]
 
 
 def tally(results: Sequence[ClipResult]) -> Tally:
-    """Count a set of judged videos."""
+    """Count a set of evaluated clips."""
     found = [
         (result.events[alert].alert_s, result.clip.fall_intervals[fall])
         for result in results
@@ -61,26 +61,26 @@ def tally(results: Sequence[ClipResult]) -> Tally:
     ]
     return Tally(
         len(found),
-        sum(len(result.match.missed) for result in results),
-        sum(len(result.match.false) for result in results),
+        sum(len(result.match.false_negatives) for result in results),
+        sum(len(result.match.false_positives) for result in results),
         [result.duration_s for result in results],
         [alert_s - interval.start_s for alert_s, interval in found],
         [alert_s - interval.end_s for alert_s, interval in found if interval.fall_end_known],
     )
 
 
-def figures_of(tallies: Sequence[Tally]) -> EventMetrics:
-    """Return the figures of all that was counted in `tallies`."""
-    right = sum(each.right for each in tallies)
-    missed = sum(each.missed for each in tallies)
-    false = sum(each.false for each in tallies)
+def metrics_of(tallies: Sequence[Tally]) -> EventMetrics:
+    """Return the metrics of all that was counted in `tallies`."""
+    found = sum(each.true_positives for each in tallies)
+    missed = sum(each.false_negatives for each in tallies)
+    false = sum(each.false_positives for each in tallies)
     return EventMetrics(
-        right + missed,
-        right,
+        found + missed,
+        found,
         false,
-        _ratio(right, right + missed),
-        _ratio(right, right + false),
-        _ratio(2 * right, 2 * right + missed + false),
+        _ratio(found, found + missed),
+        _ratio(found, found + false),
+        _ratio(2 * found, 2 * found + missed + false),
         _ratio(false, sum(length_s for each in tallies for length_s in each.lengths_s) / 3600),
         [delay for each in tallies for delay in each.delays_s],
         [delay for each in tallies for delay in each.delays_from_end_s],
@@ -88,14 +88,14 @@ def figures_of(tallies: Sequence[Tally]) -> EventMetrics:
 
 
 def compute_metrics(results: Sequence[ClipResult]) -> EventMetrics:
-    """Return the figures of a set of judged videos."""
-    return figures_of([tally(results)])
+    """Return the metrics of a set of evaluated clips."""
+    return metrics_of([tally(results)])
 
 
-Figure = Callable[[EventMetrics], float | None]
+MetricFn = Callable[[EventMetrics], float | None]
 Cluster = Literal["subject", "video"]
 
-RATIOS: dict[str, Figure] = {
+RATIOS: dict[str, MetricFn] = {
     name: operator.attrgetter(name) for name in ("recall", "precision", "f1", "false_per_hour")
 }
 PERCENTILES = {"median": 50, "p90": 90, "p95": 95}
@@ -117,15 +117,15 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _delay(kind: str, percent: float) -> Figure:
-    def figure(figures: EventMetrics) -> float | None:
-        delays = getattr(figures, kind)
+def _delay(kind: str, percent: float) -> MetricFn:
+    def metric(metrics: EventMetrics) -> float | None:
+        delays = getattr(metrics, kind)
         return percentile(delays, percent) if delays else None
 
-    return figure
+    return metric
 
 
-DELAYS: dict[str, Figure] = {
+DELAYS: dict[str, MetricFn] = {
     f"{kind}.{name}": _delay(kind, percent)
     for kind in ("delays_s", "delays_from_end_s")
     for name, percent in PERCENTILES.items()
@@ -135,20 +135,20 @@ DELAYS: dict[str, Figure] = {
 
 def bootstrap(
     results: Sequence[ClipResult],
-    figure: Figure,
+    metric: MetricFn,
     rng: np.random.Generator,
     rounds: int = 1000,
     over: Cluster = "subject",
 ) -> tuple[float, float] | None:
-    """Return the 95 % interval of a figure over resampled subjects or videos, or None where it is hardly ever defined.
+    """Return the 95 % interval of a metric over resampled subjects or videos, or None where it is hardly ever defined.
 
     Clips of one subject resemble each other, so by default they are drawn together, with replacement. Where many people
     share one subject's name that leaves few draws, and single videos tell more; they take no account of likeness.
     Source: the cluster bootstrap, percentile interval (Davison and Hinkley, Bootstrap Methods, 1997).
 
     Args:
-        results: the judged videos.
-        figure: what the interval is of; None where it is not defined.
+        results: the evaluated clips.
+        metric: what the interval is of; None where it is not defined.
         rng: the only source of randomness.
         rounds: how often is drawn.
         over: what is drawn.
@@ -157,7 +157,7 @@ def bootstrap(
     drawn = []
     for _ in range(rounds):
         chosen = rng.integers(len(clusters), size=len(clusters))
-        value = figure(figures_of([clusters[index] for index in chosen]))
+        value = metric(metrics_of([clusters[index] for index in chosen]))
         if value is not None:
             drawn.append(value)
     if len(drawn) < rounds / 2:

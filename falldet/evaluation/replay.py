@@ -1,4 +1,4 @@
-"""The whole live chain measured on labeled videos: each is observed once and decided at many alert scores."""
+"""The whole live chain measured on labeled videos: each is replayed once and decided at many alert scores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.metrics import EventMetrics, compute_metrics
 from falldet.extraction.pose_cache import PoseSequence
-from falldet.pipeline.detector import Pipeline, Settings
+from falldet.pipeline.config import Config
+from falldet.pipeline.scoring import TrackScorer
 from falldet.stages.events import EventDecoder, EventSettings
+from falldet.stages.frame_sampling import FrameSampler
 from falldet.stages.fusion import Fuser, FusionSettings
 from falldet.stages.posture import Postures, read_postures
+from falldet.stages.recognizer import WindowRecognizer
 from falldet.types import Event, People, PersonScore, WindowScore
 
 
@@ -58,71 +61,77 @@ class ReplayedClip:
         return [score for frame in self.frames for score in frame.window_scores] + self.rest
 
 
-def replay_clip(clip: ClipRecord, poses: PoseSequence, pipeline: Pipeline) -> ReplayedClip:
-    """Run the first half of the chain over the poses of a clip, those that its pace looks at."""
+def replay_clip(clip: ClipRecord, poses: PoseSequence, config: Config, recognizer: WindowRecognizer) -> ReplayedClip:
+    """Run tracking and recognizer over the poses of a clip, in the frames that the sampler processes."""
+    scorer = TrackScorer(config.tracker, config.windows, recognizer)
+    sampler = FrameSampler(config.sampling)
     frames = []
-    for (time_s, people), due in pipeline.sampling.chosen(poses.frames(), lambda frame: frame[0]):
-        if due:
-            tracked, window_scores = pipeline.score(time_s, people, poses.image_hw)
+    for (time_s, people), process in sampler.sample(poses.frames(), lambda frame: frame[0]):
+        if process:
+            tracked, window_scores = scorer.update(time_s, people, poses.image_hw)
+            sampler.update(time_s, scorer.tracker.speed(time_s), window_scores)
             postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
             frames.append(ReplayedFrame(time_s, tracked, postures, window_scores))
-    return ReplayedClip(clip, frames, pipeline.score_rest())
+    return ReplayedClip(clip, frames, scorer.flush())
 
 
-def fuse(observed: ReplayedClip, settings: FusionSettings) -> list[list[PersonScore]]:
-    """Return the fused scores that are settled at each frame of a clip and, as one more item, at its end."""
+def fuse(replayed: ReplayedClip, settings: FusionSettings) -> list[list[PersonScore]]:
+    """Return the fused scores that are finalized at each frame of a clip and, as one more item, at its end."""
     fuser = Fuser(settings)
     scores = [
         fuser.push(index, frame.time_s, frame.people.track_ids, frame.window_scores)
-        for index, frame in enumerate(observed.frames)
+        for index, frame in enumerate(replayed.frames)
     ]
-    return [*scores, fuser.flush(observed.rest)]
+    return [*scores, fuser.flush(replayed.rest)]
 
 
-def decide_clip(observed: ReplayedClip, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
+def decide_clip(replayed: ReplayedClip, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
     """Run the event rule over a clip and its fused `scores`, and return the clip's events, by alert time."""
     decoder = EventDecoder(settings)
     changes = [
         event
-        for frame, settled in zip(observed.frames, scores[:-1], strict=True)
-        for event in decoder.push(settled, frame.people, frame.postures, frame.time_s)
+        for frame, finalized in zip(replayed.frames, scores[:-1], strict=True)
+        for event in decoder.push(finalized, frame.people, frame.postures, frame.time_s)
     ]
-    changes += decoder.flush(scores[-1], observed.duration_s)
-    events = {(event.track_id, event.alert_s): event for event in changes}
+    changes += decoder.flush(scores[-1], replayed.duration_s)
+    events = {event.id: event for event in changes}
     return sorted(events.values(), key=lambda event: event.alert_s)
 
 
-def judge(observed: ReplayedClip, settings: Settings, thresholds: Sequence[float] = ()) -> list[ClipResult]:
-    """Decide one clip and match its alerts with its labeled falls: with these settings, then at each threshold."""
-    scores = fuse(observed, settings.fusion)
-    falls = [(interval.start_s, interval.end_s) for interval in observed.clip.fall_intervals]
+def evaluate_clip(replayed: ReplayedClip, config: Config, thresholds: Sequence[float] = ()) -> list[ClipResult]:
+    """Decide one clip and match its alerts with its labeled falls: with this configuration, then at each threshold."""
+    scores = fuse(replayed, config.fusion)
+    falls = [(interval.start_s, interval.end_s) for interval in replayed.clip.fall_intervals]
     results = []
-    for each in (settings, *(at_threshold(settings, threshold) for threshold in thresholds)):
-        events = decide_clip(observed, scores, each.events)
+    for each in (config, *(at_threshold(config, threshold) for threshold in thresholds)):
+        events = decide_clip(replayed, scores, each.events)
         match = match_alerts(falls, [event.alert_s for event in events])
-        results.append(ClipResult(observed.clip, observed.duration_s, events, match))
+        results.append(ClipResult(replayed.clip, replayed.duration_s, events, match))
     return results
 
 
-def evaluate_replayed(observed: Sequence[ReplayedClip], settings: Settings) -> list[ClipResult]:
-    """Decide every clip with these settings."""
-    return [judge(clip, settings)[0] for clip in observed]
+def evaluate_replayed(replayed: Sequence[ReplayedClip], config: Config) -> list[ClipResult]:
+    """Decide every clip with this configuration."""
+    return [evaluate_clip(clip, config)[0] for clip in replayed]
 
 
-def at_threshold(settings: Settings, alert_threshold: float) -> Settings:
-    """Return `settings` with another alert score, the other scores moved only as far as their order demands."""
+def at_threshold(config: Config, alert_threshold: float) -> Config:
+    """Return `config` with another alert threshold, the other thresholds moved only as far as their order demands."""
     events = replace(
-        settings.events,
+        config.events,
         alert_threshold=alert_threshold,
-        low_threshold=min(settings.events.low_threshold, alert_threshold),
-        immediate_threshold=max(settings.events.immediate_threshold, alert_threshold),
+        low_threshold=min(config.events.low_threshold, alert_threshold),
+        immediate_threshold=max(config.events.immediate_threshold, alert_threshold),
     )
-    return replace(settings, events=events)
+    return replace(config, events=events)
 
 
 def sweep(
-    observed: Sequence[ReplayedClip], settings: Settings, thresholds: Sequence[float]
+    replayed: Sequence[ReplayedClip], config: Config, thresholds: Sequence[float]
 ) -> list[tuple[float, EventMetrics]]:
-    """Return the figures at each alert threshold, everything else as in `settings`."""
-    judged = [judge(clip, settings, thresholds) for clip in observed]
-    return [(threshold, compute_metrics([results[1 + i] for results in judged])) for i, threshold in enumerate(thresholds)]
+    """Return the metrics at each alert threshold, everything else as in `config`."""
+    evaluated = [evaluate_clip(clip, config, thresholds) for clip in replayed]
+    return [
+        (threshold, compute_metrics([results[1 + i] for results in evaluated]))
+        for i, threshold in enumerate(thresholds)
+    ]

@@ -13,10 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarmKind
+from falldet.evaluation.error_analysis import ErrorAnalysis, FalseAlarmKind, MissCause
 from falldet.evaluation.markdown import as_markdown
 from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
-from falldet.evaluation.metrics import DELAYS, RATIOS, Cluster, EventMetrics, bootstrap, grouped, percentiles, compute_metrics
+from falldet.evaluation.metrics import (
+    DELAYS,
+    RATIOS,
+    Cluster,
+    EventMetrics,
+    bootstrap,
+    compute_metrics,
+    grouped,
+    percentiles,
+)
 from falldet.io.files import atomic_write
 from falldet.visualization.plots import operating_curve_plot
 
@@ -39,19 +48,19 @@ def write_report(
 
     Args:
         out_dir: made if it is not there.
-        results: the judged videos.
+        results: the evaluated videos.
         analyses: of the same videos.
-        curve: figures at each alert threshold, ascending.
-        threshold: the alert threshold `results` were judged at.
-        left_out: videos that could not be judged, with the reason.
+        curve: metrics at each alert threshold, ascending.
+        threshold: the alert threshold `results` were evaluated at.
+        left_out: videos that could not be evaluated, with the reason.
         seed: of the bootstrap.
     """
     report = {
         "threshold": threshold,
         "rule": f"one to one in time order, right from {EARLY_S} s before the fall to {LATE_S} s after its end",
-        **_figures(results, np.random.default_rng(seed)),
+        **_metrics(results, np.random.default_rng(seed)),
         **_mistakes(results, analyses),
-        "curve": [{"threshold": score, **_as_record(figures)} for score, figures in curve],
+        "curve": [{"threshold": score, **_as_record(metrics)} for score, metrics in curve],
         "f1_plateau": f1_plateau(curve, compute_metrics(results).f1, threshold),
         "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
     }
@@ -68,8 +77,8 @@ def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, fl
     """Return the alert scores around `threshold` up to which F1 stays within `F1_BAND` of `f1`; None without an F1."""
     if f1 is None or not curve:
         return None
-    below = [(score, figures.f1) for score, figures in reversed(curve) if score <= threshold]
-    above = [(score, figures.f1) for score, figures in curve if score >= threshold]
+    below = [(score, metrics.f1) for score, metrics in reversed(curve) if score <= threshold]
+    above = [(score, metrics.f1) for score, metrics in curve if score >= threshold]
 
     def last_near(points: Sequence[tuple[float, float | None]]) -> float:
         near = takewhile(lambda point: point[1] is not None and abs(point[1] - f1) <= F1_BAND, points)
@@ -78,16 +87,16 @@ def f1_plateau(curve: Curve, f1: float | None, threshold: float) -> dict[str, fl
     return {"band": F1_BAND, "from": last_near(below), "to": last_near(above)}
 
 
-def _figures(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
-    """Return the figures of all videos together, with their intervals, and those at the level of videos."""
-    figures = compute_metrics(results)
+def _metrics(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the metrics of all videos together, with their intervals, and those at the level of videos."""
+    metrics = compute_metrics(results)
     with_falls = [result for result in results if result.clip.label]
     without = [result for result in results if not result.clip.label]
     return {
         "videos": len(results),
         "subjects": len(grouped(results, "subject")),
         "hours": sum(result.duration_s for result in results) / 3600,
-        "events": {**_as_record(figures), "found_with_known_end": len(figures.delays_from_end_s)},
+        "events": {**_as_record(metrics), "found_with_known_end": len(metrics.delays_from_end_s)},
         "intervals_95": _intervals(results, rng, "subject"),
         "intervals_95_videos": _intervals(results, rng, "video"),
         "videos_level": {
@@ -109,7 +118,7 @@ def _mistakes(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) 
             **dataclasses.asdict(miss),
         }
         for result, analysis in zip(results, analyses, strict=True)
-        for number, miss in zip(result.match.missed, analysis.misses, strict=True)
+        for number, miss in zip(result.match.false_negatives, analysis.misses, strict=True)
     ]
     false_alarms = [
         {
@@ -120,7 +129,7 @@ def _mistakes(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) 
             **dataclasses.asdict(alarm),
         }
         for result, analysis in zip(results, analyses, strict=True)
-        for number, alarm in zip(result.match.false, analysis.false_alarms, strict=True)
+        for number, alarm in zip(result.match.false_positives, analysis.false_alarms, strict=True)
     ]
     return {
         "missed": missed,
@@ -130,9 +139,9 @@ def _mistakes(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) 
     }
 
 
-def _as_record(figures: EventMetrics) -> dict[str, Any]:
-    delays = {name: percentiles(getattr(figures, name)) for name in ("delays_s", "delays_from_end_s")}
-    return {**dataclasses.asdict(figures), **delays}
+def _as_record(metrics: EventMetrics) -> dict[str, Any]:
+    delays = {name: percentiles(getattr(metrics, name)) for name in ("delays_s", "delays_from_end_s")}
+    return {**dataclasses.asdict(metrics), **delays}
 
 
 def _intervals(results: Sequence[ClipResult], rng: np.random.Generator, over: Cluster) -> dict[str, Any]:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import csv
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from falldet.data.annotations import dump_annotations
-from falldet.data.manifest import SPLIT_NAMES, ClipRecord, FallInterval, split_by_group
+from falldet.data.annotations import SPLIT_NAMES, dump_annotations
+from falldet.data.manifest import ClipRecord
+from falldet.data.splits import complete_splits
 from falldet.errors import FalldetError
-from falldet.extraction.pose_cache import PoseCache, PoseSequence
+from falldet.extraction.pose_cache import PoseSequence, pose_cache
 from falldet.io.files import atomic_write
-from falldet.runtime.signals import stop_on_request
+from falldet.pipeline.config import Config
+from falldet.runtime.parallel import map_clips
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_DESCENT_S = 1.2
-"""Length of the going down where only the whole event is labeled: the median of URFD's labeled falls, rounded up."""
+NamedClip = tuple[str, ClipRecord]
+"""A clip and the name of its annotation."""
 
 FALL_WEIGHT = 3.0
 """A frame within a labeled fall counts as much as this many others when the main person is chosen."""
@@ -42,53 +43,59 @@ class ExtractResult:
     report: Path
 
 
-def extract(
-    clips: Sequence[ClipRecord],
-    out: Path,
-    cache: PoseCache,
-    tracker: TrackerSettings,
-    people: int = 1,
-    seed: int = 0,
-) -> ExtractResult:
+@dataclass(frozen=True, slots=True)
+class ExtractionJob:
+    """How clips become annotations; a `falldet.runtime.parallel.ClipTask`.
+
+    Attributes:
+        config: of pose source and tracker.
+        cache: folder that keeps the poses.
+        people: how many people of a clip to keep at most, the main person first.
+    """
+
+    config: Config
+    cache: Path
+    people: int = 1
+
+    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[NamedClip], dict[str, Any]]:
+        """Return the function that annotates one clip; it raises FalldetError where no person is found."""
+        config = self.config.with_threads(threads) if threads else self.config
+        cache = pose_cache(self.cache, config)
+
+        def annotate_one(named: NamedClip) -> dict[str, Any]:
+            name, clip = named
+            return annotate(clip, name, cache.poses(clip.path, stop_if_asked), config.tracker, self.people)
+
+        return annotate_one
+
+
+def extract(clips: Sequence[ClipRecord], out: Path, job: ExtractionJob, seed: int = 0, jobs: int = 1) -> ExtractResult:
     """Write the keypoint pickle of `clips` to `out`, and what became of each clip to `<out stem>_report.csv` beside it.
 
-    Every video's poses are kept in `cache` as soon as they are known, so a stopped run goes on where it was.
+    Every video's poses are kept in the cache as soon as they are known, so a stopped run resumes where it was.
 
     Args:
         clips: the videos and their labels.
         out: the pickle.
-        cache: where poses come from.
-        tracker: numbers of the tracker.
-        people: how many people of a clip to keep at most, the main person first.
+        job: how they are annotated.
         seed: for the split of clips that have none.
+        jobs: processes side by side; the pickle does not depend on it.
 
     Raises:
         FalldetError: not one clip could be used, or a file can't be written.
-        KeyboardInterrupt: after Ctrl-C, once the video in hand has been dropped.
+        KeyboardInterrupt: after Ctrl-C, once the videos in hand have been dropped.
     """
-    if people < 1 or seed < 0:
-        raise FalldetError(f"people = {people} must be at least 1 and seed = {seed} at least 0")
-    annotations: list[dict[str, Any]] = []
-    used: list[ClipRecord] = []
-    left_out: list[tuple[Path, str]] = []
+    if job.people < 1 or seed < 0:
+        raise FalldetError(f"people = {job.people} must be at least 1 and seed = {seed} at least 0")
     names = frame_dirs([clip.path for clip in clips])
-    with stop_on_request() as stop, tqdm(total=len(clips), unit="video", desc="poses", smoothing=0.1) as bar:
-
-        def on_frame() -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-
-        for clip, name in zip(clips, names, strict=True):
-            bar.set_postfix_str(clip.path.name, refresh=False)
-            try:
-                annotation = annotate(clip, name, cache.poses(clip.path, on_frame), tracker, people)
-            except FalldetError as error:
-                left_out.append((clip.path, str(error)))
-            else:
-                annotations.append(annotation)
-                used.append(clip)
-            bar.update()
-            on_frame()
+    outcomes = map_clips(job, list(zip(names, clips, strict=True)), jobs, "poses")
+    used, annotations, left_out = [], [], []
+    for clip, outcome in zip(clips, outcomes, strict=True):
+        if isinstance(outcome, FalldetError):
+            left_out.append((clip.path, str(outcome)))
+        else:
+            used.append(clip)
+            annotations.append(outcome)
     report = out.with_name(f"{out.stem}_report.csv")
     if not used:
         _write_report(report, [], left_out)
@@ -126,7 +133,7 @@ def annotate(
     Raises:
         FalldetError: nobody was found in the clip.
     """
-    falls = [_descent(interval) for interval in clip.fall_intervals]
+    falls = [interval.descent for interval in clip.fall_intervals]
     weights = np.ones(len(poses.time_s))
     for start_s, end_s in falls:
         weights[(poses.time_s >= start_s) & (poses.time_s < end_s)] = FALL_WEIGHT
@@ -150,27 +157,6 @@ def annotate(
     if clip.source:
         annotation["source"] = clip.source
     return annotation
-
-
-def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
-    """Return each clip's split: its own, or 70/15/15 by class and group among those that have none."""
-    splits = [clip.split for clip in clips]
-    open_rows = [row for row, split in enumerate(splits) if split is None]
-    if open_rows:
-        drawn = split_by_group(
-            [clips[row].label for row in open_rows],
-            [clips[row].subject for row in open_rows],
-            rng=np.random.default_rng(seed),
-        )
-        for row, split in zip(open_rows, drawn, strict=True):
-            splits[row] = split
-    return [split or "" for split in splits]
-
-
-def _descent(interval: FallInterval) -> tuple[float, float]:
-    if interval.fall_end_known:
-        return interval.start_s, interval.end_s
-    return interval.start_s, min(interval.end_s, interval.start_s + DEFAULT_DESCENT_S)
 
 
 def _tracks(poses: PoseSequence, settings: TrackerSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

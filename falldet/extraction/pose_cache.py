@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,14 +12,26 @@ from pathlib import Path
 
 import numpy as np
 
+from falldet.build import build_pose_source
 from falldet.errors import FalldetError
-from falldet.io.files import atomic_write
+from falldet.io.files import atomic_write, sha256_of
 from falldet.io.video import read_frames
-from falldet.types import People, PoseSource
+from falldet.models.checkpoints import find_checkpoint
+from falldet.models.zoo import CHECKPOINTS
+from falldet.pipeline.config import Config
+from falldet.pose.exported import find_network, int8_network
+from falldet.pose.movenet import MoveNetSettings
+from falldet.pose.source import EMBEDDED, PoseSettings, PoseSource
+from falldet.pose.topdown import TopDownSettings
+from falldet.types import People
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
+"""Version of the .npz layout."""
+
+POSES_KEY_VERSION = 1
+"""Version of the cache key: raise it when the same settings give other poses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class PoseSequence:
         return cls(**values, image_hw=(height, width))
 
 
-def observe(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
+def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
     """Return the poses of the video at `path`; raises FalldetError where it can't be read.
 
     Args:
@@ -82,18 +95,18 @@ def observe(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = 
         on_frame: called after every frame; may raise to stop.
     """
     times: list[float] = []
-    seen: list[People] = []
+    people: list[People] = []
     pose_source.reset()
     for frame in read_frames(path):
         times.append(frame.time_s)
-        seen.append(pose_source(frame.image))
+        people.append(pose_source.submit(frame.image).result())
         height, width = frame.image.shape[:2]
         on_frame()
     arrays = {
-        name: np.concatenate([getattr(people, name) for people in seen])
+        name: np.concatenate([getattr(each, name) for each in people])
         for name in ("keypoints", "scores", "boxes", "box_scores")
     }
-    return PoseSequence(np.array(times), np.array([len(people) for people in seen]), **arrays, image_hw=(height, width))
+    return PoseSequence(np.array(times), np.array([len(each) for each in people]), **arrays, image_hw=(height, width))
 
 
 class PoseCache:
@@ -128,7 +141,7 @@ class PoseCache:
                 logger.warning("%s; looking at %s again", error, video)
         if self._source is None:
             self._source = self._make()
-        sequence = observe(video, self._source, on_frame)
+        sequence = estimate_poses(video, self._source, on_frame)
         sequence.save(path)
         return sequence
 
@@ -140,3 +153,49 @@ class PoseCache:
         except OSError as error:
             raise FalldetError(f"can't read {video}: {error.strerror}; check the path") from None
         return digest.hexdigest()[:32]
+
+
+def pose_cache(folder: Path, config: Config, device: str = "CPU") -> PoseCache:
+    """Return the cache of poses made with `config`; the model is loaded only when a video is new."""
+    groups = (config.pose, config.movenet, config.topdown)
+    return PoseCache(folder, lambda: build_pose_source(*groups, device), poses_key(*groups))
+
+
+def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:
+    """Return the versioned cache key of a pose source: it differs where the poses of the same video would.
+
+    The key spells its fields out, so that renaming a setting or a class leaves cached poses valid. Raise
+    `POSES_KEY_VERSION` when the code gives other poses from the same settings.
+    """
+    if pose.source == EMBEDDED:
+        fields: dict[str, object] = {
+            "source": EMBEDDED,
+            "weights": _weights_key(movenet.checkpoint),
+            "input_size": movenet.input_size,
+            "min_person_score": movenet.min_person_score,
+            "min_joint_score": movenet.min_joint_score,
+            "precision": movenet.precision,
+        }
+    else:
+        networks = [find_network(name) for name in pose.source.partition("+")[::2]]
+        fields = {
+            "source": "topdown",
+            "networks": [network.digest() for network in networks],
+            "engine": topdown.engine,
+            "precision": topdown.precision,
+            "det_interval": topdown.det_interval,
+            "same_person_overlap": topdown.same_person_overlap,
+            "duplicate_similarity": topdown.duplicate_similarity,
+            "max_undetected_frames": topdown.max_undetected_frames,
+            "min_person_score": topdown.min_person_score,
+            "min_joint_score": topdown.min_joint_score,
+            "max_people": topdown.max_people,
+        }
+        if topdown.precision == "int8":  # depends on the calibration video as well
+            fields["int8"] = [sha256_of(int8_network(network).with_suffix(".bin")) for network in networks]
+    return json.dumps({"version": POSES_KEY_VERSION, **fields}, sort_keys=True)
+
+
+def _weights_key(checkpoint: str) -> str:
+    """Return the name of a known checkpoint, whose bytes are pinned, or the sha256 of the user's own file."""
+    return checkpoint if checkpoint in CHECKPOINTS else sha256_of(find_checkpoint(checkpoint))

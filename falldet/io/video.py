@@ -62,50 +62,82 @@ def redacted(source: str | Path) -> str:
     return re.sub(r"(?<=://)[^/]*@", "", str(source)) if is_stream(source) else str(source)
 
 
-def probe(source: str | Path) -> VideoInfo:
-    """Return what `source` says of itself; raises FalldetError where it can't be read as video."""
-    with _open(source) as container:
-        stream = container.streams.video[0]
-        fps = _frame_rate(stream)
-        duration_s = None
-        if stream.duration and stream.time_base:
-            duration_s = float(stream.duration * stream.time_base)
-        elif container.duration:
-            duration_s = container.duration / av.time_base
-        frames = stream.frames or (round(duration_s * fps) if duration_s else None)
-        return VideoInfo(fps, frames, duration_s)
+class VideoReader:
+    """A source opened once: what it says of itself, then its frames.
 
+    Used as a context manager. Times come from the container's own timestamps, so variable frame rates stay exact;
+    where timestamps are missing the nominal rate fills in. Rotation metadata is applied. A file that breaks off in the
+    middle yields the frames before the break, and images that can't be decoded are left out; both are logged as
+    warnings.
 
-def read_frames(source: str | Path) -> Generator[Frame, None, None]:
-    """Yield the frames of a file, an RTSP or HTTP URL, or a webcam number, in the order they are shown.
-
-    Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing
-    the nominal rate fills in. Rotation metadata is applied. A file that breaks off in the middle yields the frames
-    before the break, and pictures that can't be decoded are left out; both are logged as warnings.
+    Args:
+        source: a file, an RTSP or HTTP URL, or a webcam's number.
 
     Raises:
-        FalldetError: the source can't be opened, has no video or yields not a single frame.
+        FalldetError: the source can't be opened or has no video.
     """
-    with _open(source) as container:
-        stream = container.streams.video[0]
+
+    def __init__(self, source: str | Path) -> None:
+        self.source = source
+        self._container = _open(source)
+        self.info = _info(self._container)
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._container.close()
+
+    def frames(self) -> Generator[Frame, None, None]:
+        """Yield the frames in the order they are shown; raises FalldetError where there is not a single one."""
+        stream = self._container.streams.video[0]
         stream.codec_context.thread_count = _threads(stream.width, stream.height)
         stream.thread_type = "AUTO"
-        period_s = 1.0 / _frame_rate(stream)
+        period_s = 1.0 / self.info.fps
         index, first_s, last_s = 0, None, -period_s
-        for picture in _decode(container, source):
-            shown_s = picture.time
+        for image in _decode(self._container, self.source):
+            shown_s = image.time
             if shown_s is not None and first_s is None:
                 first_s = shown_s - (last_s + period_s)
             time_s = shown_s - first_s if shown_s is not None and first_s is not None else last_s + period_s
             if time_s <= last_s:  # a repeated or backward timestamp
                 time_s = last_s + period_s
-            yield Frame(index, float(time_s), _upright(picture))
+            yield Frame(index, float(time_s), _upright(image))
             index, last_s = index + 1, time_s
+        if index == 0:
+            raise FalldetError(f"no frame could be read from {redacted(self.source)}; is the file complete?")
+        self._warn_if_broken_off(index, last_s + period_s)
+
+    def _warn_if_broken_off(self, count: int, length_s: float) -> None:
+        stream = self._container.streams.video[0]
         promised, promised_s = stream.frames, float((stream.duration or 0) * (stream.time_base or 0))
-    if index == 0:
-        raise FalldetError(f"no frame could be read from {redacted(source)}; is the file complete?")
-    if index < promised * (1 - MISSING_SHARE) and last_s + period_s < promised_s * (1 - MISSING_SHARE):
-        logger.warning("%s breaks off: it has %d of %d frames; these are used", redacted(source), index, promised)
+        if count < promised * (1 - MISSING_SHARE) and length_s < promised_s * (1 - MISSING_SHARE):
+            name = redacted(self.source)
+            logger.warning("%s breaks off: it has %d of %d frames; these are used", name, count, promised)
+
+
+def probe(source: str | Path) -> VideoInfo:
+    """Return what `source` says of itself; raises FalldetError where it can't be read as video."""
+    with VideoReader(source) as reader:
+        return reader.info
+
+
+def read_frames(source: str | Path) -> Generator[Frame, None, None]:
+    """Yield the frames of a file, an RTSP or HTTP URL, or a webcam number; see `VideoReader`.
+
+    Example:
+        >>> for frame in read_frames("video.mp4"):
+        ...     print(frame.index, frame.time_s, frame.image.shape)
+
+    Raises:
+        FalldetError: the source can't be opened, has no video or yields not a single frame.
+    """
+    with VideoReader(source) as reader:
+        yield from reader.frames()
 
 
 class VideoWriter:
@@ -184,6 +216,18 @@ class VideoWriter:
         stream.codec_context.thread_count = _threads(width, height)
         stream.options = {"preset": PRESET, "crf": str(self._crf)}
         self._stream = stream
+
+
+def _info(container: av.container.InputContainer) -> VideoInfo:
+    stream = container.streams.video[0]
+    fps = _frame_rate(stream)
+    duration_s = None
+    if stream.duration and stream.time_base:
+        duration_s = float(stream.duration * stream.time_base)
+    elif container.duration:
+        duration_s = container.duration / av.time_base
+    frames = stream.frames or (round(duration_s * fps) if duration_s else None)
+    return VideoInfo(fps, frames, duration_s)
 
 
 def _open(source: str | Path) -> av.container.InputContainer:

@@ -9,8 +9,8 @@ from mmaction.datasets import PoseDataset
 from mmaction.registry import DATASETS
 
 from falldet.data.annotations import load_annotations
+from falldet.data.window_labels import label_windows
 from falldet.errors import FalldetError
-from falldet.stages.windows import label_windows
 
 
 @DATASETS.register_module()
@@ -22,7 +22,7 @@ class FallDataset(PoseDataset):
         pipeline: transforms, in order.
         split: name of one of the file's splits, or None for every clip.
         window: None makes every clip one sample. A dict makes every clip its labeled windows: the keyword arguments
-            of `falldet.stages.windows.label_windows`, such as `dict(length_s=2.0, stride_s=0.5)`, in seconds.
+            of `falldet.data.window_labels.label_windows`, such as `dict(length_s=2.0, stride_s=0.5)`, in seconds.
         kwargs: passed on to MMAction2's dataset.
 
     A sample holds `keypoint` (M, T, V, 2) float32 pixels, `keypoint_score` (M, T, V) float32, `img_shape` (h, w),

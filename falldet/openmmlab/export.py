@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from falldet.io.files import atomic_write
-from falldet.openmmlab.config import config_beside, load_config
+from falldet.openmmlab.config import load_config
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.openmmlab.recognizer import build_recognizer, preparation
 from falldet.openmmlab.training import quiet_libraries
 from falldet.skeleton import JOINT_COUNT
-
-__all__ = ["config_beside", "export_recognizer"]
 
 TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""

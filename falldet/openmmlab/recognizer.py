@@ -15,13 +15,10 @@ from mmengine.registry import DefaultScope
 
 from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
-from falldet.openmmlab.config import SPLITS, config_beside, innermost_dataset, load_config
+from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.training import quiet_libraries
-from falldet.stages.recognizer import Normalization
-from falldet.stages.windows import resample
+from falldet.stages.preprocessing import Normalization, resample
 from falldet.types import Window, WindowScore
-
-__all__ = ["TorchRecognizer", "build_recognizer", "config_beside", "preparation", "steps"]
 
 
 def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
@@ -56,7 +53,7 @@ def steps(config: Config, split: str, kind: str) -> Iterator[dict[str, Any]]:
 
 
 class TorchRecognizer:
-    """Scores windows one by one with MMAction2's own inference; the reference for `falldet.stages.recognizer.Recognizer`.
+    """Scores windows one by one with MMAction2's own inference; the reference for `falldet.stages.recognizer`.
 
     Args:
         config_path: the run's config.
@@ -80,9 +77,9 @@ class TorchRecognizer:
 
     def __call__(self, windows: Sequence[Window]) -> list[WindowScore]:
         """Return one score per window, in order."""
-        return [WindowScore(each.track_id, each.start_s, each.stop_s, self._fall(each)) for each in windows]
+        return [WindowScore(each.track_id, each.start_s, each.stop_s, self._probability(each)) for each in windows]
 
-    def _fall(self, window: Window) -> float:
+    def _probability(self, window: Window) -> float:
         keypoints, scores = resample(window, self.frames)
         sample = {
             "label": -1,

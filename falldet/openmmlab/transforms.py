@@ -1,6 +1,6 @@
 """Pipeline steps of our own: deterministic frame sampling and the recognizer's normalization.
 
-The arithmetic lives in `falldet.stages.recognizer`, which the live side calls too, so training and runtime can't drift apart.
+The arithmetic lives in `falldet.stages.preprocessing`, which run time calls too, so the two can't drift apart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
 from falldet.errors import FalldetError
-from falldet.stages.recognizer import Normalization, normalize, uniform_indices
+from falldet.stages.preprocessing import Normalization, normalize, uniform_indices
 
 MODES = get_args(Normalization)
 

@@ -12,7 +12,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from falldet.pose.exported import Precision, compile_network, read_network
+from falldet.models.openvino import Precision
+from falldet.pose.exported import compile_network, read_network
 
 PAD_VALUE = 114
 
@@ -31,7 +32,7 @@ class YoloxDetector:
     Args:
         path: the .onnx file, or in int8 the .xml file.
         device: OpenVINO device name.
-        precision: see `falldet.pose.exported.compile_network`.
+        precision: see `falldet.models.openvino.compile_options`.
         threads: processor threads; 0 lets OpenVINO choose.
 
     Raises:
@@ -42,7 +43,7 @@ class YoloxDetector:
         model, metadata = read_network(path, "detector")
         self._score_threshold = float(metadata["score_threshold"])
         self._nms_iou = float(metadata["nms_iou"])
-        self._request = compile_network(model, device, precision, threads).create_infer_request()
+        self._request = compile_network(model, path, device, precision, threads).create_infer_request()
         self._input = np.full(tuple(model.input(0).shape), PAD_VALUE, np.uint8)  # (1, S, S, 3)
         self._filled_hw: tuple[int, ...] = (0, 0)
 

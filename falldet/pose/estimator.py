@@ -12,7 +12,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from falldet.pose.exported import Precision, compile_network, read_network
+from falldet.models.openvino import Precision
+from falldet.pose.exported import compile_network, read_network
 from falldet.skeleton import JOINT_COUNT
 
 BOX_SCALE = 1.25
@@ -33,7 +34,7 @@ class CropPoseEstimator:
     Args:
         path: the .onnx file, or in int8 the .xml file.
         device: OpenVINO device name.
-        precision: see `falldet.pose.exported.compile_network`.
+        precision: see `falldet.models.openvino.compile_options`.
         threads: processor threads; 0 lets OpenVINO choose.
 
     Raises:
@@ -45,7 +46,7 @@ class CropPoseEstimator:
         height, width = (model.input(0).partial_shape[axis].get_length() for axis in (1, 2))
         self._input_wh = (int(width), int(height))
         self._split_ratio = float(metadata.get("split_ratio", 0)) if metadata["codec"] == "simcc" else None
-        self._request = compile_network(model, device, precision, threads).create_infer_request()
+        self._request = compile_network(model, path, device, precision, threads).create_infer_request()
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return keypoints (N, K, 2) in pixels and scores (N, K) of the people in boxes (N, 4) of `image`."""

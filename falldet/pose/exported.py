@@ -7,14 +7,21 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import openvino
 
 from falldet.config import read_settings
 from falldet.errors import FalldetError
+from falldet.io.files import sha256_of
 from falldet.models.checkpoints import CHECKPOINTS, cache_folder, find_checkpoint
-from falldet.models.openvino import openvino_core
+from falldet.models.openvino import (
+    Precision,
+    compile_model,
+    compile_options,
+    known_devices,
+    openvino_core,
+    read_metadata,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +31,6 @@ EXPORT_FORMAT = 1
 """Changed whenever tools/export.py writes something else from the same config and checkpoint."""
 
 _INHERITS = re.compile(r"""^_base_ = ["'](mmdet|mmpose)::""", re.MULTILINE)
-
-Precision = Literal["f32", "fastest", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +71,9 @@ def find_network(name: str) -> Network:
     )
 
 
-def exported_network(network: Network) -> Path:
-    """Return the network as ONNX, from the cache or exported now, which needs OpenMMLab.
-
-    Raises:
-        FalldetError: OpenMMLab is not installed, or config and checkpoint don't fit.
-    """
-    path = _export_path(network, ".onnx")
-    if not path.is_file():
-        try:
-            from falldet.openmmlab.export_pose import export_pose_network
-        except FalldetError:
-            raise FalldetError(
-                f"{network.config.name} must be exported first, which needs OpenMMLab; run `make install`"
-            ) from None
-        logger.info("exporting %s with %s, once", network.config.name, network.checkpoint.name)
-        export_pose_network(network.config, network.checkpoint, path)
-    return path
-
-
 def int8_path(network: Network) -> Path:
     """Return where the network in int8 is kept, whether it is there or not."""
-    return _export_path(network, "-int8.xml")
+    return export_path(network, "-int8.xml")
 
 
 def int8_network(network: Network) -> Path:
@@ -112,39 +98,33 @@ def read_network(path: Path, *kinds: str) -> tuple[openvino.Model, dict[str, str
         model = openvino_core().read_model(path)
     except RuntimeError:
         raise FalldetError(f"{path} can't be read as an exported network; delete it, and it is made anew") from None
-    metadata = {}
-    for key in ("kind", "score_threshold", "nms_iou", "codec", "split_ratio"):
-        place = ["framework", f"falldet.{key}"]
-        if model.has_rt_info(place):
-            metadata[key] = str(model.get_rt_info(place).astype(str))
+    metadata = read_metadata(model, "kind", "score_threshold", "nms_iou", "codec", "split_ratio")
     if metadata.get("kind") not in kinds:
         raise FalldetError(f"{path} is no {' or '.join(kinds)} written by tools/export.py; export it with that")
     return model, metadata
 
 
-def compile_network(model: openvino.Model, device: str, precision: Precision, threads: int) -> openvino.CompiledModel:
+def compile_network(
+    model: openvino.Model, path: Path, device: str, precision: Precision, threads: int
+) -> openvino.CompiledModel:
     """Return the network ready to run on an OpenVINO device; raises FalldetError where the device can't.
 
     Args:
-        model: what `read_network` gives.
+        model: what `read_network` gives, changed or not.
+        path: the file it was read from.
         device: OpenVINO device name.
-        precision: "f32", or "fastest" for what the device is best at, such as bfloat16; "int8" runs the layers that
-            are float in an int8 network as "fastest" does.
+        precision: see `falldet.models.openvino.compile_options`.
         threads: processor threads; 0 lets OpenVINO choose.
     """
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "CACHE_DIR": str(cache_folder() / "compiled")}
-    if precision == "f32":
-        options["INFERENCE_PRECISION_HINT"] = "f32"
-    if threads:
-        options["INFERENCE_NUM_THREADS"] = threads
+    weights = path.with_suffix(".bin") if path.suffix == ".xml" else path
+    name = f"{path.stem} {sha256_of(path)} {sha256_of(weights)}"
     try:
-        return openvino_core().compile_model(model, device, options)
+        return compile_model(lambda: model, name, device, compile_options(precision, threads))
     except RuntimeError:
-        known = ", ".join(openvino_core().available_devices)
-        raise FalldetError(f"the network can't run on device {device!r}; OpenVINO has here: {known}") from None
+        raise FalldetError(f"{path} can't run on device {device!r}; OpenVINO has here: {known_devices()}") from None
 
 
-def _export_path(network: Network, ending: str) -> Path:
+def export_path(network: Network, ending: str) -> Path:
     return cache_folder() / "exports" / f"{network.config.stem}-{EXPORT_FORMAT}-{network.digest()[:16]}{ending}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,8 +21,8 @@ import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.checkpoints import cache_folder, find_checkpoint
-from falldet.models.openvino import compile_model, openvino_core
+from falldet.models.checkpoints import find_checkpoint
+from falldet.models.openvino import compile_model, compile_options, openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -64,22 +64,24 @@ class MoveNetSettings:
 
 @dataclass(slots=True)
 class _Request:
-    """One place for an image on its way through the model."""
+    """An inference request of one thread and the input it shares."""
 
     inference: openvino.InferRequest
-    pixels: np.ndarray  # (1, h, w, 3) uint8 RGB, shared with the request
+    pixels: np.ndarray  # (1, h, w, 3) uint8 RGB
 
 
 class MoveNet:
     """MoveNet MultiPose as a pose source: image in, people out.
 
-    Several images may be on their way at once, each in a stream of its own within the model, and several threads may
-    ask. The model is compiled once for each shape of its input and kept in the cache folder.
+    `max_in_flight` images are estimated at the same time, each by a thread and a stream of the model. The model is
+    compiled once for each shape of its input and kept in the cache folder.
 
     Args:
         settings: see `MoveNetSettings`.
         device: OpenVINO device name.
     """
+
+    max_in_flight = STREAMS
 
     def __init__(self, settings: MoveNetSettings | None = None, device: str = "CPU") -> None:
         self.settings = settings or MoveNetSettings()
@@ -87,33 +89,25 @@ class MoveNet:
         self._device = device
         self._lock = threading.Lock()
         self._compiled: dict[tuple[int, int], openvino.CompiledModel] = {}
-        self._free: dict[tuple[int, int], list[_Request]] = {}
+        self._own = threading.local()  # each thread's requests, by image size
+        self._pool = ThreadPoolExecutor(STREAMS, thread_name_prefix="movenet")
 
-    def __call__(self, image: np.ndarray) -> People:
-        """Return the people in `image` (H, W, 3) uint8 BGR; joints below the minimum score are zeroed."""
-        return self.submit(image)()
-
-    def submit(self, image: np.ndarray) -> Callable[[], People]:
-        """Start on `image` (H, W, 3) uint8 BGR, which may be changed afterwards; return what waits for its people."""
-        image_hw = (image.shape[0], image.shape[1])
-        with self._lock:
-            free = self._free.setdefault(image_hw, [])
-            request = free.pop() if free else self._new_request(*image_hw)
-        scale = self._scale(*image_hw)
-        _fill(request.pixels[0], image, scale)
-        request.inference.start_async()
-
-        def wait() -> People:
-            request.inference.wait()
-            slots = request.inference.get_output_tensor().data[0].copy()
-            with self._lock:
-                free.append(request)
-            return self._decode(slots, request.pixels.shape[1:3], scale)
-
-        return wait
+    def submit(self, image: np.ndarray) -> Future[People]:
+        """Start pose estimation on `image` (H, W, 3) uint8 BGR; joints below the minimum score are zeroed."""
+        return self._pool.submit(self._estimate, image)
 
     def reset(self) -> None:
-        """Do nothing: every image is looked at for itself."""
+        """Do nothing: no state is carried from one image to the next."""
+
+    def _estimate(self, image: np.ndarray) -> People:
+        image_hw = (image.shape[0], image.shape[1])
+        requests: dict[tuple[int, int], _Request] = self._own.__dict__
+        request = requests.get(image_hw) or requests.setdefault(image_hw, self._new_request(*image_hw))
+        scale = self._scale(*image_hw)
+        _fill(request.pixels[0], image, scale)
+        request.inference.infer()
+        slots = request.inference.get_output_tensor().data[0]
+        return self._decode(slots, request.pixels.shape[1:3], scale)
 
     def _scale(self, height: int, width: int) -> float:
         return self.settings.input_size / max(height, width)
@@ -122,20 +116,18 @@ class MoveNet:
         """Return a request for images of this size; what its picture leaves free stays black for good."""
         scaled_w, scaled_h = _scaled_wh(height, width, self._scale(height, width))
         input_hw = (STRIDE * math.ceil(scaled_h / STRIDE), STRIDE * math.ceil(scaled_w / STRIDE))
-        if input_hw not in self._compiled:
-            self._compiled[input_hw] = self._compile(*input_hw)
-        request = _Request(self._compiled[input_hw].create_infer_request(), np.zeros((1, *input_hw, 3), np.uint8))
+        with self._lock:
+            if input_hw not in self._compiled:
+                self._compiled[input_hw] = self._compile(*input_hw)
+            inference = self._compiled[input_hw].create_infer_request()
+        request = _Request(inference, np.zeros((1, *input_hw, 3), np.uint8))
         request.inference.set_input_tensor(openvino.Tensor(request.pixels, shared_memory=True))
         return request
 
     def _compile(self, height: int, width: int) -> openvino.CompiledModel:
         """Compile for `STREAMS` images at a time, one processor thread each on two cores, which wastes less."""
         threads = self.settings.threads or os.cpu_count() or 1
-        config: dict[str, object] = {"NUM_STREAMS": min(STREAMS, threads)}
-        if self.settings.precision == "f32":
-            config["INFERENCE_PRECISION_HINT"] = "f32"
-        if self.settings.threads:
-            config["INFERENCE_NUM_THREADS"] = threads
+        options = compile_options(self.settings.precision, self.settings.threads, streams=min(STREAMS, threads))
 
         def read() -> openvino.Model:
             model = openvino_core().read_model(self._path)
@@ -144,7 +136,7 @@ class MoveNet:
 
         try:
             name = f"{sha256_of(self._path)} {height}x{width}"
-            return compile_model(read, name, self._device, config, cache_folder() / "compiled")
+            return compile_model(read, name, self._device, options)
         except RuntimeError:
             raise FalldetError(
                 f"{self._path} is no MoveNet for device {self._device!r}; give another --device or movenet.checkpoint"

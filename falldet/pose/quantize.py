@@ -29,7 +29,7 @@ from falldet.io.files import atomic_write
 from falldet.io.video import is_stream, probe, read_frames, redacted
 from falldet.pose.detector import PAD_VALUE, letterbox
 from falldet.pose.estimator import crop_places, crops
-from falldet.pose.exported import Network, exported_network, int8_path, read_network
+from falldet.pose.exported import read_network
 from falldet.pose.movenet import MoveNet
 
 logger = logging.getLogger(__name__)
@@ -41,22 +41,6 @@ FEW_PICTURES = 30
 """With fewer inputs than this the measured ranges may be too narrow."""
 
 _WITH_WEIGHTS = {"Convolution", "GroupConvolution", "MatMul"}
-
-
-def quantize_network(network: Network, videos: Sequence[str | Path]) -> Path:
-    """Write the network in int8 into the cache, beside its export, and return its path.
-
-    Args:
-        network: config and checkpoint; it is exported first where it has not been.
-        videos: files that show people in the place and light where the network will look.
-
-    Raises:
-        FalldetError: NNCF is missing, a video can't be read or none shows people, or the network can't be exported.
-    """
-    import_nncf()  # the user's mistakes first: the export takes longer
-    for video in videos:
-        _frame_count(video)
-    return quantize(exported_network(network), videos, int8_path(network))
 
 
 def quantize(exported: Path, videos: Sequence[str | Path], target: Path) -> Path:
@@ -123,7 +107,7 @@ def _inputs(videos: Sequence[str | Path], kind: str, input_wh: tuple[int, int]) 
     find_people = MoveNet()
     for video in videos:
         for image in _pictures(video, max(1, PICTURES // len(videos))):
-            boxes = find_people(image).boxes
+            boxes = find_people.submit(image).result().boxes
             if kind == "pose":
                 yield from crops(image, *crop_places(boxes, input_wh), input_wh)[:, None]
             elif len(boxes):
@@ -134,7 +118,7 @@ def _inputs(videos: Sequence[str | Path], kind: str, input_wh: tuple[int, int]) 
 
 def _pictures(video: str | Path, count: int) -> Iterator[np.ndarray]:
     """Yield at most `count` pictures, evenly spread over a video file."""
-    step = max(1, math.ceil(_frame_count(video) / count))
+    step = max(1, math.ceil(frame_count(video) / count))
     for frame in read_frames(video):
         if frame.index >= step * count:
             return
@@ -142,7 +126,7 @@ def _pictures(video: str | Path, count: int) -> Iterator[np.ndarray]:
             yield frame.image
 
 
-def _frame_count(video: str | Path) -> int:
+def frame_count(video: str | Path) -> int:
     if is_stream(video):
         raise FalldetError(f"{redacted(video)} is a stream, which has no end; give a video file")
     return probe(video).frames or 1

@@ -7,16 +7,17 @@ the detector no longer knows a person there, for as long as the pose network is 
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from falldet.errors import FalldetError
 from falldet.geometry import box_area, box_containment, keypoint_boxes, object_keypoint_similarity
-from falldet.pose.detector import Detector, YoloxDetector
-from falldet.pose.estimator import CropPoseEstimator, PoseEstimator
-from falldet.pose.exported import Precision, exported_network, find_network, int8_network
+from falldet.models.openvino import Precision
+from falldet.pose.detector import Detector
+from falldet.pose.estimator import PoseEstimator
+from falldet.pose.source import completed
 from falldet.types import People
 
 CONFIDENT_JOINT = 0.3
@@ -76,6 +77,8 @@ class TopDown:
         settings: see `TopDownSettings`.
     """
 
+    max_in_flight = 1
+
     def __init__(self, detector: Detector, estimator: PoseEstimator, settings: TopDownSettings | None = None) -> None:
         self.settings = settings or TopDownSettings()
         self.detector, self.estimator = detector, estimator
@@ -87,8 +90,12 @@ class TopDown:
         self._boxes, self._scores = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         self._undetected = np.zeros(0, np.int64)  # pictures since each person was last detected
 
-    def __call__(self, image: np.ndarray) -> People:
-        """Return the people in `image` (H, W, 3) uint8 BGR; joints below the minimum score are zeroed."""
+    def submit(self, image: np.ndarray) -> Future[People]:
+        """Return the people in `image` (H, W, 3) uint8 BGR, estimated before this returns."""
+        return completed(self._estimate(image))
+
+    def _estimate(self, image: np.ndarray) -> People:
+        """Return the people in `image`; joints below the minimum score are zeroed."""
         boxes, box_scores, undetected = self._places(image)
         keypoints, scores = self.estimator(image, boxes)
         kept = self._real_people(keypoints, scores, boxes)
@@ -127,42 +134,6 @@ class TopDown:
             if all(alike[other, row] < self.settings.duplicate_similarity for other in kept):
                 kept.append(int(row))
         return np.array(kept, np.int64)
-
-
-def make_topdown(names: str, settings: TopDownSettings, device: str = "CPU") -> TopDown:
-    """Return the pose source that `names` stand for, its networks loaded, fetched and exported as need be.
-
-    Args:
-        names: detector and pose network joined by "+", such as "yolox_s+hrnet_w32"; see `falldet.pose.exported`.
-        settings: see `TopDownSettings`.
-        device: OpenVINO's name of a device, or torch's.
-
-    Raises:
-        FalldetError: a name is unknown, a checkpoint is not to be had, OpenMMLab is missing and needed, or a network
-            has not been made int8.
-    """
-    detector, plus, estimator = names.partition("+")
-    if not plus:
-        raise FalldetError(f"unknown pose source {names!r}; known are movenet and DETECTOR+POSE, as yolox_s+hrnet_w32")
-    networks = find_network(detector), find_network(estimator)
-    if settings.engine == "torch":
-        try:
-            from falldet.openmmlab.inference import TorchDetector, TorchPoseEstimator
-        except FalldetError:
-            raise FalldetError("topdown.engine = 'torch' needs OpenMMLab; run `make install`") from None
-        torch_device = "cpu" if device == "CPU" else device.lower()
-        return TopDown(
-            TorchDetector(networks[0].config, networks[0].checkpoint, torch_device),
-            TorchPoseEstimator(networks[1].config, networks[1].checkpoint, torch_device),
-            settings,
-        )
-    find_file = int8_network if settings.precision == "int8" else exported_network
-    paths = [find_file(network) for network in networks]
-    return TopDown(
-        YoloxDetector(paths[0], device, settings.precision, settings.threads),
-        CropPoseEstimator(paths[1], device, settings.precision, settings.threads),
-        settings,
-    )
 
 
 def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, ...]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How fast the live chain is: each stage by itself, then all of them together as a user runs them."""
+"""How fast the pipeline is: each stage by itself, then all of them together as a user runs them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,19 @@ import numpy as np
 
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
-from falldet.evaluation.runner import available_cores
 from falldet.io.video import VideoWriter, probe, read_frames
-from falldet.pipeline.detector import Pipeline, Settings
-from falldet.runtime.runner import Canvas, OutputOptions, watch
-from falldet.types import People, PoseSource
+from falldet.pipeline.config import Config
+from falldet.pipeline.decision import EventDecision
+from falldet.pipeline.detector import FallDetector
+from falldet.pipeline.result import FrameResult
+from falldet.pipeline.scoring import TrackScorer
+from falldet.pose.source import PoseSource, completed
+from falldet.pose.topdown import TopDown
+from falldet.runtime.parallel import available_cores
+from falldet.runtime.runner import OutputOptions, output_sinks, process
+from falldet.runtime.sinks import AnnotatedVideo
+from falldet.stages.recognizer import WindowRecognizer
+from falldet.types import People, WindowScore
 
 STAGES = ("decode", "detect", "pose", "track", "recognize", "fuse", "draw", "encode")
 
@@ -49,8 +58,8 @@ class Timing:
             depends on what else the machine is doing.
         ms: by stage, one after the other; stages that the pose source doesn't have are left out.
         peak_mb: highest memory of the process.
-        people: mean number of people found in a frame that was looked at.
-        looked: frames that were looked at, in one run.
+        people: mean number of people found per pose estimation.
+        inferences: pose estimations, in one run.
         frames: in one run.
     """
 
@@ -60,7 +69,7 @@ class Timing:
     ms: dict[str, StageTime]
     peak_mb: float
     people: float
-    looked: int
+    inferences: int
     frames: int
 
 
@@ -98,63 +107,97 @@ class Stopwatch:
 
 
 class _TimedPoses:
-    """A pose source that is timed; one that looks for people first has the attribute `detector`."""
+    """A pose source that is timed; a detector that it runs first is timed by itself."""
+
+    max_in_flight = 1
 
     def __init__(self, source: PoseSource, stopwatch: Stopwatch) -> None:
-        self._source, self.looked, self.found = source, 0, 0
-        self._look = stopwatch.timed("pose", source)
-        self._detector = getattr(source, "detector", None)
-        if self._detector is not None:
-            vars(source)["detector"] = stopwatch.timed("detect", self._detector)
+        self._source, self.inferences, self.found = source, 0, 0
+        self._estimate = stopwatch.timed("pose", lambda image: source.submit(image).result())
 
-    def __call__(self, image: np.ndarray) -> People:
-        people: People = self._look(image)
-        self.looked, self.found = self.looked + 1, self.found + len(people)
-        return people
+    def submit(self, image: np.ndarray) -> Future[People]:
+        people: People = self._estimate(image)
+        self.inferences, self.found = self.inferences + 1, self.found + len(people)
+        return completed(people)
 
     def reset(self) -> None:
         self._source.reset()
 
-    def finish(self) -> None:
-        if self._detector is not None:
-            vars(self._source)["detector"] = self._detector
+
+class _TimedScorer(TrackScorer):
+    """Tracking, windows and recognizer, timed."""
+
+    def __init__(self, config: Config, recognizer: WindowRecognizer, stopwatch: Stopwatch) -> None:
+        super().__init__(config.tracker, config.windows, stopwatch.timed("recognize", recognizer))
+        self._timed = stopwatch.timed("track", super().update)
+
+    def update(self, *arguments: Any) -> tuple[People, list[WindowScore]]:
+        people, scores = self._timed(*arguments)
+        return people, scores
 
 
-def measure(source: Path, settings: Settings, pipeline: Pipeline, video: bool = True, repeat: int = 3) -> Timing:
-    """Time `source` through `pipeline`: stage by stage, which also warms it up, then `repeat` times as a whole."""
+class _TimedDecision(EventDecision):
+    """Fusion and event rule, timed."""
+
+    def __init__(self, config: Config, stopwatch: Stopwatch) -> None:
+        super().__init__(config.fusion, config.events, config.windows.length_s)
+        self._timed = stopwatch.timed("fuse", super().push)
+
+    def push(self, *arguments: Any) -> FrameResult:
+        result: FrameResult = self._timed(*arguments)
+        return result
+
+
+def measure(source: Path, detector: FallDetector, video: bool = True, repeat: int = 3) -> Timing:
+    """Time `source` through `detector`: stage by stage, which also warms it up, then `repeat` times as a whole."""
     if repeat < 1:
         raise FalldetError(f"repeat = {repeat} must be at least 1")
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
-        ms, looked, people = _stage_by_stage(source, settings, pipeline, Path(folder), video)
+        ms, inferences, people = _stage_by_stage(source, detector, Path(folder), video)
         rates, cpu_ms = [], []
         for _ in range(repeat):
             started, cpu_s = time.perf_counter(), time.process_time()
-            frames = watch(source, pipeline, settings, OutputOptions(Path(folder), video), threading.Event()).frames
+            sinks = output_sinks(source, detector.config, OutputOptions(Path(folder), video))
+            frames = process(source, detector, sinks, threading.Event()).frames
             rates.append(frames / (time.perf_counter() - started))
             cpu_ms.append(1000 * (time.process_time() - cpu_s) / frames)
-    return Timing(statistics.median(rates), rates, statistics.median(cpu_ms), ms, peak_mb(), people, looked, frames)
+    rate = statistics.median(rates)
+    return Timing(rate, rates, statistics.median(cpu_ms), ms, peak_mb(), people, inferences, frames)
 
 
 def _stage_by_stage(
-    source: Path, settings: Settings, pipeline: Pipeline, folder: Path, video: bool
+    source: Path, detector: FallDetector, folder: Path, video: bool
 ) -> tuple[dict[str, StageTime], int, float]:
-    """Run the stages one after the other; return their times, the number of looks and the people found per look."""
-    stopwatch = Stopwatch()
-    poses = _TimedPoses(pipeline.pose_source, stopwatch)
-    chain = Pipeline(settings, stopwatch.timed("recognize", pipeline.recognize), poses)
-    for stage, method in (("track", "score"), ("fuse", "decide")):
-        vars(chain)[method] = stopwatch.timed(stage, getattr(chain, method))
-    frames = 0
-    with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as given:
-        canvas = Canvas(settings.events)
-        draw, encode = stopwatch.timed("draw", canvas.draw), stopwatch.timed("encode", writer.write)
-        for seen in chain.run(iter(stopwatch.timed("decode", lambda: next(given, None)), None)):
-            if seen.frame is not None:
-                frames += 1
-                if video:
-                    encode(draw(seen), seen.frame.time_s)
-    poses.finish()
-    return stopwatch.stages(frames), poses.looked, poses.found / max(poses.looked, 1)
+    """Run the stages one after the other; return their times, the inferences and the people found per inference."""
+    stopwatch, config = Stopwatch(), detector.config
+    with _timed_detection(detector.pose_source, stopwatch):
+        poses = _TimedPoses(detector.pose_source, stopwatch)
+        timed = FallDetector(config, detector.analyzer.recognizer, poses)
+        timed.analyzer.scorer = _TimedScorer(config, detector.analyzer.recognizer, stopwatch)
+        timed.analyzer.decision = _TimedDecision(config, stopwatch)
+        frames = 0
+        with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as read:
+            draw = stopwatch.timed("draw", AnnotatedVideo(writer.path, config.events).draw)
+            encode = stopwatch.timed("encode", writer.write)
+            for result in timed.run(iter(stopwatch.timed("decode", lambda: next(read, None)), None)):
+                if result.frame is not None:
+                    frames += 1
+                    if video:
+                        encode(draw(result), result.frame.time_s)
+    return stopwatch.stages(frames), poses.inferences, poses.found / max(poses.inferences, 1)
+
+
+@contextmanager
+def _timed_detection(source: PoseSource, stopwatch: Stopwatch) -> Iterator[None]:
+    """Time the detector of a top-down pose source, where `source` is one, by itself."""
+    if not isinstance(source, TopDown):
+        yield
+        return
+    detector, source.detector = source.detector, stopwatch.timed("detect", source.detector)
+    try:
+        yield
+    finally:
+        source.detector = detector
 
 
 def with_people(source: Path, count: int, pose_source: PoseSource, out: Path) -> None:
@@ -169,7 +212,7 @@ def with_people(source: Path, count: int, pose_source: PoseSource, out: Path) ->
     with VideoWriter(out, probe(source).fps, crf=18) as writer:
         for frame in read_frames(source):
             width = frame.image.shape[1]
-            people = pose_source(frame.image)
+            people = pose_source.submit(frame.image).result()
             if len(people):
                 box = people.boxes[people.box_scores.argmax()]
                 middle_x = (box[0] + box[2]) / 2
@@ -198,14 +241,14 @@ def machine() -> dict[str, Any]:
     return {"processor": name, "cores": available_cores(), "python": platform.python_version(), **versions}
 
 
-def as_record(timing: Timing, start_s: float, video: bool, settings: Settings) -> dict[str, Any]:
+def as_record(timing: Timing, start_s: float, video: bool, config: Config) -> dict[str, Any]:
     """Return what the benchmark's JSON file holds."""
     return {
         **dataclasses.asdict(timing),
         "start_s": start_s,
         "video": video,
         "machine": machine(),
-        "settings": dataclasses.asdict(settings),
+        "config": dataclasses.asdict(config),
     }
 
 
@@ -220,9 +263,9 @@ def as_text(record: Mapping[str, Any]) -> str:
     fps_row = [f"{record['fps']:.1f}", runs, *(f"{record[key]:.1f}" for key in ("cpu_ms", "peak_mb", "start_s"))]
     head = ("stage, one after the other", "p50 ms", "p95 ms", "mean ms a frame", "share")
     fps_head = ("frames per second, all together", "each run", "processor ms a frame", "peak MB", "start s")
-    looked = f"{record['looked']} of {record['frames']} frames looked at, {record['people']:.1f} people found in each"
+    inferences = f"{record['inferences']} of {record['frames']} frames with pose estimation, {record['people']:.1f} people found in each"
     place = ", ".join(f"{key} {value}" for key, value in record["machine"].items())
-    return "\n".join([place, "", looked, "", *table(head, rows), "", *table(fps_head, [fps_row])])
+    return "\n".join([place, "", inferences, "", *table(head, rows), "", *table(fps_head, [fps_row])])
 
 
 def as_comparison(timings: Mapping[str, Timing]) -> str:

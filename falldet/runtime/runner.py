@@ -1,36 +1,40 @@
-"""One source through the live chain into a folder: annotated video, events, scores and a timeline."""
+"""One source through a detector into sinks."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import json
-import math
+import logging
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from tqdm import tqdm
 
 from falldet.errors import FalldetError
-from falldet.io.files import atomic_write
-from falldet.io.video import VideoWriter, is_stream, probe, read_frames
-from falldet.pipeline.detector import AHEAD, Pipeline, Seen, Settings
-from falldet.runtime.queues import background_writer, prefetch
+from falldet.io.video import VideoReader, is_stream
+from falldet.pipeline.config import Config
+from falldet.pipeline.detector import FallDetector
+from falldet.pipeline.result import FrameResult
+from falldet.runtime.queues import prefetch
 from falldet.runtime.signals import stop_on_request
-from falldet.stages.events import EventSettings
-from falldet.types import Event, PersonScore
-from falldet.visualization.overlay import annotate, draw_zones
+from falldet.runtime.sinks import (
+    AnnotatedVideo,
+    EventCollector,
+    EventLog,
+    Progress,
+    ScoreCsv,
+    Sink,
+    SourceInfo,
+    Timeline,
+)
+from falldet.types import Event
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What the demo writes.
+    """What a run writes.
 
     Attributes:
         out_dir: folder for the results.
@@ -45,100 +49,111 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came out: the falls, frames and seconds looked at, and the files written."""
+    """What came out: the events, frames and seconds of video, and the outputs that failed, each with its reason."""
 
     events: list[Event]
     frames: int
     duration_s: float
-    files: list[Path]
+    failed: list[str]
 
 
-def run_source(source: str | Path, pipeline: Pipeline, settings: Settings, options: OutputOptions) -> RunResult:
-    """Run `source` through `pipeline` and write the results into `options.out_dir`.
+def run_source(source: str | Path, detector: FallDetector, options: OutputOptions) -> RunResult:
+    """Run `source` through `detector` and write the results into `options.out_dir`.
 
-    Decoding, looking and drawing overlap. Ctrl-C ends the run as if the source had ended there, writes the results so
-    far, and is raised again.
+    Decoding, pose estimation and drawing overlap. Ctrl-C ends the run as if the source had ended there, writes the
+    results so far, and is raised again.
 
     Raises:
-        FalldetError: the source can't be read or the folder can't be written; nothing is left behind then.
+        FalldetError: the source can't be read or the events can't be written.
     """
     with stop_on_request() as stop:
-        result = watch(source, pipeline, settings, options, stop)
+        result = process(source, detector, output_sinks(source, detector.config, options), stop)
         if stop.is_set():
             raise KeyboardInterrupt
     return result
 
 
-def watch(
-    source: str | Path, pipeline: Pipeline, settings: Settings, options: OutputOptions, stop: threading.Event
-) -> RunResult:
-    """Do as `run_source`, in any thread, until the source ends or `stop` is set."""
-    info = probe(source)
-    stem = output_name(source)
-    if options.video and (options.out_dir / f"{stem}.mp4").resolve() == Path(source).resolve():
-        raise FalldetError(f"the annotated video would replace {source}; choose another --out-dir")
-    frames, last_s = 0, 0.0
-    with ExitStack() as stack:
-        records = _Records(options.out_dir, stack)
-        show: Callable[[Seen], None] = _pass_over
-        if options.video:
-            writer = stack.enter_context(VideoWriter(options.out_dir / f"{stem}.mp4", info.fps))
-            canvas = Canvas(settings.events, options.skeleton_only)
-            show = stack.enter_context(background_writer(canvas.shown_by(writer)))
-        bar = stack.enter_context(tqdm(total=info.frames, unit="frame", desc=stem, disable=None))
-        given = stack.enter_context(closing(prefetch(read_frames(source))))
-        ahead = 0 if is_stream(source) else AHEAD
-        for seen in pipeline.run(takewhile(lambda _: not stop.is_set(), given), ahead):
-            for event in records.add(seen):
-                bar.write(f"  FALL at {_clock(event.alert_s)}, person #{event.track_id}, score {event.score:.2f}")
-            if seen.frame is not None:
-                frames, last_s = seen.frame.index + 1, seen.frame.time_s
-                show(seen)
-                bar.update()
-        falls = records.finish()
-    records.draw_timeline(settings.events.alert_threshold, last_s)
-    videos = [options.out_dir / f"{stem}.mp4"] if options.video else []
-    return RunResult(falls, frames, last_s, [*records.files, *videos])
+def output_sinks(source: str | Path, config: Config, options: OutputOptions) -> list[Sink]:
+    """Return the sinks of the demo, the record of events first; raises FalldetError where one would replace `source`."""
+    folder = options.out_dir
+    sinks: list[Sink] = [
+        EventLog(folder / "events.jsonl"),
+        Progress(),
+        ScoreCsv(folder / "scores.csv"),
+        Timeline(folder / "timeline.png", config.events.alert_threshold),
+    ]
+    if options.video:
+        video = folder / f"{output_name(source)}.mp4"
+        if video.resolve() == Path(source).resolve():
+            raise FalldetError(f"the annotated video would replace {source}; choose another --out-dir")
+        sinks.append(AnnotatedVideo(video, config.events, options.skeleton_only))
+    return sinks
 
 
-def _pass_over(seen: Seen) -> None:
-    """Show nothing."""
+def process(source: str | Path, detector: FallDetector, sinks: Sequence[Sink], stop: threading.Event) -> RunResult:
+    """Run `source` through `detector` into `sinks`, in any thread, until it ends or `stop` is set.
+
+    A sink that fails is left out from then on and told in the result; the first one, the record, ends the run.
+
+    Raises:
+        FalldetError: the source can't be read, or the first sink fails.
+    """
+    collector, frames, last_s = EventCollector(), 0, 0.0
+    with VideoReader(source) as reader, closing(prefetch(reader.frames())) as read:
+        first = next(read)  # before any output: a source without frames leaves nothing behind
+        given = takewhile(lambda _: not stop.is_set(), chain([first], read))
+        inferences = 0 if is_stream(source) else detector.pose_source.max_in_flight
+        with SinkGroup([*sinks[:1], collector, *sinks[1:]]) as group:
+            group.start(SourceInfo(output_name(source), reader.info))
+            for result in detector.run(given, inferences):
+                group.take(result)
+                if result.frame is not None:
+                    frames, last_s = result.frame.index + 1, result.frame.time_s
+    return RunResult(collector.events, frames, last_s, group.failed)
 
 
-class _Records:
-    """Writes scores.csv, events.jsonl and timeline.png; the files appear when `stack` is left without an error."""
+class SinkGroup:
+    """Hands results to several sinks; one that fails is left out from then on, so that the others go on.
 
-    def __init__(self, out_dir: Path, stack: ExitStack) -> None:
-        self.files = [out_dir / name for name in ("scores.csv", "events.jsonl", "timeline.png")]
-        self._rows = csv.writer(stack.enter_context(atomic_write(self.files[0])))
-        self._rows.writerow(("frame", "time_s", "track_id", "fall"))
-        self._event_file = stack.enter_context(atomic_write(self.files[1]))
-        self._events: dict[tuple[int, float], Event] = {}
-        self._history = ScoreHistory()
+    Args:
+        sinks: the first is the record: its failure is raised.
+    """
 
-    def add(self, seen: Seen) -> list[Event]:
-        """Take what is known after a frame, and return the events that are new."""
-        for score in seen.record:
-            self._rows.writerow((score.frame_index, f"{score.time_s:.3f}", score.track_id, f"{score.fall:.4f}"))
-        for score in seen.scores:
-            self._history.add(score)
-        new = [event for event in seen.events if (event.track_id, event.alert_s) not in self._events]
-        known_now = (*seen.events, *seen.current.values())  # those that are on say how long the person has lain
-        self._events |= {(event.track_id, event.alert_s): event for event in known_now}
-        return new
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._record, self._sinks = sinks[0], list(sinks)
+        self.failed: list[str] = []
 
-    def finish(self) -> list[Event]:
-        """Write the events and return them, each as it was last, by alert time."""
-        falls = sorted(self._events.values(), key=lambda event: event.alert_s)
-        self._event_file.writelines(json.dumps(as_record(event)) + "\n" for event in falls)
-        return falls
+    def __enter__(self) -> SinkGroup:
+        return self
 
-    def draw_timeline(self, alert_threshold: float, duration_s: float) -> None:
-        """Write the picture of scores and events."""
-        from falldet.visualization.plots import timeline_plot  # matplotlib takes most of a second to load
+    def __exit__(self, *_: object) -> None:
+        self._each(lambda sink: sink.close())
 
-        falls = sorted(self._events.values(), key=lambda event: event.alert_s)
-        timeline_plot(self.files[2], self._history.curves(), falls, alert_threshold, duration_s)
+    def start(self, source: SourceInfo) -> None:
+        """Start every sink."""
+        self._each(lambda sink: sink.start(source))
+
+    def take(self, result: FrameResult) -> None:
+        """Give every sink the events, then the result, of one step."""
+        for event in result.events:
+            self._each(lambda sink, event=event: sink.event(event))  # type: ignore[misc]
+        self._each(lambda sink: sink.update(result))
+
+    def _each(self, work: Callable[[Sink], None]) -> None:
+        for sink in tuple(self._sinks):
+            try:
+                work(sink)
+            except Exception as error:
+                if sink is self._record:
+                    raise
+                self._leave_out(sink, error)
+
+    def _leave_out(self, sink: Sink, error: Exception) -> None:
+        self._sinks.remove(sink)
+        self.failed.append(f"{type(sink).__name__}: {error}")
+        logger.error("%s failed and is left out: %s", type(sink).__name__, error)
+        with suppress(Exception):  # its failure has been told
+            sink.close()
 
 
 def output_name(source: str | Path) -> str:
@@ -146,78 +161,3 @@ def output_name(source: str | Path) -> str:
     if not is_stream(source):
         return Path(source).stem
     return "".join(sign if sign.isalnum() else "_" for sign in str(source).split("@")[-1]).strip("_")
-
-
-def as_record(event: Event) -> dict[str, Any]:
-    """Return what events.jsonl says of an event: times in seconds rounded to milliseconds, box in whole pixels."""
-    record = dataclasses.asdict(event)
-    for key in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
-        record[key] = None if record[key] is None else round(record[key], 3)
-    record.update(score=round(event.score, 4), state=event.state.value, box=[round(side) for side in event.box])
-    return record
-
-
-class ScoreHistory:
-    """Keeps enough of everybody's scores for a picture, in bounded memory.
-
-    Each person's highest score in every time bin is kept; when there are too many bins, their width doubles.
-    """
-
-    def __init__(self, max_points: int = 20_000, bin_s: float = 0.05) -> None:
-        self._max_points, self._bin_s = max_points, bin_s
-        self._bins: dict[tuple[int, int], float] = {}
-
-    def add(self, score: PersonScore) -> None:
-        """Take one fused score."""
-        self._keep((score.track_id, math.floor(score.time_s / self._bin_s)), score.fall)
-        if len(self._bins) > self._max_points:
-            self._bin_s *= 2
-            narrow, self._bins = self._bins, {}
-            for (track_id, index), fall in narrow.items():
-                self._keep((track_id, index // 2), fall)
-
-    def curves(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Return times in seconds (T,) and scores (T,) by track id."""
-        points: dict[int, list[tuple[float, float]]] = {}
-        for (track_id, index), fall in sorted(self._bins.items()):
-            points.setdefault(track_id, []).append(((index + 0.5) * self._bin_s, fall))
-        return {i: (np.array([t for t, _ in line]), np.array([f for _, f in line])) for i, line in points.items()}
-
-    def _keep(self, key: tuple[int, int], fall: float) -> None:
-        self._bins[key] = max(fall, self._bins.get(key, 0.0))
-
-
-class Canvas:
-    """Draws what is known at each frame; remembers only the latest score of the people in sight.
-
-    Args:
-        events: of the event rule; the alert score is marked on the score bars, zones to ignore are outlined.
-        skeleton_only: draw on black, so that nobody can be recognized.
-    """
-
-    def __init__(self, events: EventSettings, skeleton_only: bool = False) -> None:
-        self._events, self._skeleton_only = events, skeleton_only
-        self._falls: dict[int, float] = {}
-
-    def draw(self, seen: Seen) -> np.ndarray:
-        """Return the picture of `seen`, drawn on in place."""
-        assert seen.frame is not None  # noqa: S101
-        latest = {score.track_id: score.fall for score in seen.scores}
-        here = {int(track_id) for track_id in seen.people.track_ids}
-        self._falls = {i: fall for i, fall in (self._falls | latest).items() if i in here}
-        image = np.zeros_like(seen.frame.image) if self._skeleton_only else seen.frame.image
-        draw_zones(image, self._events.ignore_zones)
-        return annotate(image, seen.people, self._falls, seen.current, self._events.alert_threshold)
-
-    def shown_by(self, writer: VideoWriter) -> Callable[[Seen], None]:
-        """Return a function that draws and writes."""
-
-        def show(seen: Seen) -> None:
-            assert seen.frame is not None  # noqa: S101
-            writer.write(self.draw(seen), seen.frame.time_s)
-
-        return show
-
-
-def _clock(time_s: float) -> str:
-    return f"{int(time_s // 60)}:{time_s % 60:04.1f}"

@@ -1,247 +1,313 @@
-"""Turns fused scores into fall events: one alert per fall, with onset, peak, end and state.
+"""Fused scores in, fall events out: one alert per fall, with onset, peak, end and state.
 
-A person whose score reaches `alert_threshold` is a candidate. The candidate becomes an alert when the person is seen lying
-soon after, or at once where the score leaves no doubt; a candidate who gets up or walks on is dropped. One fall gives
-one alert, also when the tracker loses the person in the fall and finds them again under another number; two people in
-sight are two, however near they fall. Whoever comes to lie in a zone to ignore, a bed or a sofa, raises none.
+Each track is in one of three states:
+
+    IDLE --score reaches alert_threshold--> CANDIDATE --lying, or score reaches immediate_threshold--> ACTIVE
+    CANDIDATE --not confirmed within confirm_s--> IDLE
+    ACTIVE --upright for recover_s--> IDLE    (the event is told as RECOVERED)
+    ACTIVE --out of sight for cool_down_s--> forgotten    (the event is told as LOST)
+
+An active event is handed over to a new track that turns up lying at the place of a lost one, and keeps its id. Two
+tracks in sight at once are two people, however near they fall. A track whose hips lie in an ignore zone stays a
+candidate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import numpy as np
 
-from falldet.geometry import box_iou, square_boxes
+from falldet.geometry import Polygon, box_iou, checked_polygons, point_in_polygon, square_boxes
 from falldet.stages.posture import Postures
-from falldet.stages.zones import Zone, checked_zones, in_zones
 from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 
 
 @dataclass(frozen=True, slots=True)
 class EventSettings:
-    """Numbers of the event rule; scores and degrees in [0, 1], times in seconds.
+    """Thresholds and times of the event rule; scores and lying degrees in [0, 1], times in seconds.
 
     Attributes:
-        alert_threshold: a score from here on makes a candidate.
-        low_threshold: a score below ends the going down; it also marks the onset.
-        immediate_threshold: a candidate with such a score needs no confirmation, unless the picture's edge cuts the person off.
-        lying_degree: posture from which a person counts as lying (`falldet.stages.posture`).
-        lying_hold_s: how long that posture must last to confirm a fall: who bends down is up again by then.
-        upright_threshold: posture up to which a person counts as on their feet again.
-        confirm_s: how long a candidate waits to be confirmed; one who is out of sight by then is believed, unless they
-            left through the picture's edge.
+        alert_threshold: fused score at which a track becomes a fall candidate (upper threshold of the hysteresis).
+            Higher: fewer false alarms, more missed falls.
+        low_threshold: the fall phase starts when the score rises above it and ends when it drops below (lower threshold
+            of the hysteresis).
+        immediate_threshold: score that raises an alert without confirmation by lying; not used for a person truncated
+            by the image border.
+        lying_threshold: lying degree (`falldet.stages.posture`) from which a person counts as lying.
+        lying_hold_s: minimum duration of a lying posture that confirms a candidate; rejects bending down.
+        upright_threshold: lying degree up to which a person counts as upright.
+        confirm_s: how long a candidate waits for confirmation. A candidate that is out of sight by then is confirmed,
+            unless it left through the image border.
         recover_s: how long a fallen person must be upright to count as recovered.
-        cool_down_s: no second alert within this time for the same person, nor for the same place while whoever fell
-            there is out of sight.
-        long_lie_s: who has lain so long after a fall lies long, which is told as a change of the event.
-        ignore_zones: polygons, corners as [x, y] in shares of the picture's width and height, where falls raise no
-            alert: whose hips are in one waits to be confirmed until they are out of it. So a fall onto a bed goes
-            unnoticed, and one beside it that the camera sees as on it.
+        cool_down_s: minimum time between two alerts of one track, and of one place whose fallen person is out of sight;
+            an active event ends as lost after this time out of sight.
+        long_lie_s: time on the floor after a fall that is told as a long lie.
+        ignore_zones: polygons, corners as [x, y] in normalized image coordinates, where falls raise no alert, such as a
+            bed: a candidate whose hips are inside waits until they are outside.
     """
 
     alert_threshold: float = 0.97
     low_threshold: float = 0.3
     immediate_threshold: float = 0.99
-    lying_degree: float = 0.6
+    lying_threshold: float = 0.6
     lying_hold_s: float = 0.15
     upright_threshold: float = 0.4
     confirm_s: float = 1.0
     recover_s: float = 1.0
     cool_down_s: float = 5.0
     long_lie_s: float = 60.0
-    ignore_zones: tuple[Zone, ...] = ()
+    ignore_zones: tuple[Polygon, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the thresholds are out of order or a zone is none."""
-        object.__setattr__(self, "ignore_zones", checked_zones(self.ignore_zones))
+        """Raise ValueError where the thresholds are out of order or a zone is not a polygon."""
+        object.__setattr__(self, "ignore_zones", checked_polygons(self.ignore_zones))
         if not 0 <= self.low_threshold <= self.alert_threshold <= self.immediate_threshold:
             raise ValueError("low_threshold <= alert_threshold <= immediate_threshold must hold")
-        if self.upright_threshold > self.lying_degree:
-            raise ValueError("upright_threshold must not exceed lying_degree")
+        if self.upright_threshold > self.lying_threshold:
+            raise ValueError("upright_threshold must not exceed lying_threshold")
+
+    @property
+    def out_of_sight_s(self) -> float:
+        """A person not observed for longer than this is out of sight: half the time a candidate may wait."""
+        return self.confirm_s / 2
+
+
+class TrackState(Enum):
+    """What the decoder takes a track for; see the module."""
+
+    IDLE = auto()
+    CANDIDATE = auto()
+    ACTIVE = auto()
 
 
 @dataclass(slots=True)
-class _Person:
+class _Track:
     first_s: float
     seen_s: float
     box: np.ndarray
     truncated: bool = False
-    ignored: bool = False
+    in_ignore_zone: bool = False
     lying_since_s: float | None = None
     upright_since_s: float | None = None
-    onset_s: float | None = None
-    candidate_s: float | None = None
+    onset_s: float | None = None  # since when the score is above low_threshold
+    candidate_onset_s: float | None = None
     peak: PersonScore | None = None
     event: Event | None = None
     lay_down_s: float | None = None
 
+    @property
+    def state(self) -> TrackState:
+        if self.event is not None:
+            return TrackState.ACTIVE
+        return TrackState.IDLE if self.candidate_onset_s is None else TrackState.CANDIDATE
+
+    def observe(self, time_s: float, box: np.ndarray, lying: float, settings: EventSettings) -> None:
+        """Take the person's box (4,) and lying degree at `time_s`."""
+        self.seen_s, self.box = time_s, box
+        self.upright_since_s = _since(self.upright_since_s, lying <= settings.upright_threshold, time_s)
+        self.lying_since_s = _since(self.lying_since_s, lying >= settings.lying_threshold, time_s)
+
+    def score(self, score: PersonScore, settings: EventSettings) -> None:
+        """Take a fused score: follow onset and peak, and become a candidate at the alert threshold."""
+        if score.score < settings.low_threshold:
+            self.onset_s = None
+            if self.state is not TrackState.CANDIDATE:
+                self.peak = None
+            return
+        if self.onset_s is None:
+            self.onset_s = score.time_s
+        if self.peak is None or score.score > self.peak.score:
+            self.peak = score
+        if score.score >= settings.alert_threshold and self.state is TrackState.IDLE:
+            self.candidate_onset_s = self.onset_s
+
 
 class EventDecoder:
-    """Follows everybody's score and posture and hands out events when they begin, change state and end.
+    """Follows the score and the posture of every track and gives events when they begin, change and end.
 
-    Somebody out of sight for `cool_down_s` is forgotten; an event that was on is then off, its `end_s` unknown.
+    Args:
+        settings: see `EventSettings`.
+        source: name of the video or camera, kept in the events.
+        started: UTC time at 0 s of the source; None where the source has no wall clock.
     """
 
-    def __init__(self, settings: EventSettings | None = None) -> None:
+    def __init__(
+        self, settings: EventSettings | None = None, source: str = "", started: datetime | None = None
+    ) -> None:
         self.settings = settings or EventSettings()
+        self._source, self._started = source, started
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
-        self._people: dict[int, _Person] = {}
-        self._places: dict[int, tuple[float, np.ndarray]] = {}  # track id -> when and where last seen fallen
+        """Forget all tracks and events."""
+        self._tracks: dict[int, _Track] = {}
+        self._fallen_at: dict[int, tuple[float, np.ndarray]] = {}  # track id -> when and where last seen fallen
 
     @property
-    def current(self) -> dict[int, Event]:
-        """The events that are on, by track id."""
-        return {track_id: person.event for track_id, person in self._people.items() if person.event}
+    def active_events(self) -> dict[int, Event]:
+        """The events in progress, by track id."""
+        return {track_id: track.event for track_id, track in self._tracks.items() if track.event}
 
     def push(self, scores: list[PersonScore], people: People, postures: Postures, time_s: float) -> list[Event]:
-        """Take the scores that have just been settled, and the people of the frame at `time_s` and their postures.
+        """Take the scores that have just been finalized, and the people of the frame at `time_s` and their postures.
 
         Returns:
-            The events that began or changed, each as it is now.
+            The events that began or changed, each as it is now. A growing `lying_s` alone is no change.
         """
-        self._look(people, postures, time_s)
+        self._observe(people, postures, time_s)
         self._hand_over(time_s)
-        for score in scores:
-            if score.track_id in self._people:
-                self._score(self._people[score.track_id], score)
+        self._take_scores(scores)
         changed = []
-        for track_id, person in list(self._people.items()):
-            before = person.event
-            if person.event is None:
-                self._decide(track_id, person, time_s)
-            else:
-                self._follow(person, time_s)
-                self._places[track_id] = (person.seen_s, person.box)
-            if person.event is not None and (before is None or replace(person.event, lying_s=before.lying_s) != before):
-                changed.append(person.event)
-            if person.event is not None and person.event.state is EventState.RECOVERED:
-                person.event = None
-            elif time_s - person.seen_s > self.settings.cool_down_s:
-                del self._people[track_id]
-        self._places = {i: p for i, p in self._places.items() if time_s - p[0] <= self.settings.cool_down_s}
+        for track_id, track in list(self._tracks.items()):
+            before = track.event
+            self._advance(track_id, track, time_s)
+            if track.event is not None and (before is None or replace(track.event, lying_s=before.lying_s) != before):
+                changed.append(track.event)
+            if track.event is not None and track.event.state is EventState.RECOVERED:
+                track.event = None
+            elif time_s - track.seen_s > self.settings.cool_down_s:
+                del self._tracks[track_id]
+        kept_s = self.settings.cool_down_s
+        self._fallen_at = {i: place for i, place in self._fallen_at.items() if time_s - place[0] <= kept_s}
         return changed
 
     def flush(self, scores: list[PersonScore], time_s: float) -> list[Event]:
-        """Take the last scores, decide every open candidate, return new events, and forget everything.
+        """Take the last scores, decide every candidate, return new events, and forget everything.
 
-        Falls from which nobody was seen to recover keep `end_s` None.
+        The events in progress stay as they were told last, with `end_s` None.
         """
-        for score in scores:
-            if score.track_id in self._people:
-                self._score(self._people[score.track_id], score)
+        self._take_scores(scores)
         began: list[Event] = []
-        for track_id, person in self._people.items():
-            if person.event is None and person.candidate_s is not None:
-                self._decide(track_id, person, time_s, closing=True)
-                if person.event is not None:
-                    began.append(person.event)
+        for track_id, track in self._tracks.items():
+            if track.state is TrackState.CANDIDATE:
+                self._decide(track_id, track, time_s, closing=True)
+                if track.event is not None:
+                    began.append(track.event)
         self.reset()
         return began
 
-    def _look(self, people: People, postures: Postures, time_s: float) -> None:
+    def _observe(self, people: People, postures: Postures, time_s: float) -> None:
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
-            track_id, box, lying = int(people.track_ids[row]), people.boxes[row], float(postures.lying[row])
-            person = self._people.setdefault(track_id, _Person(time_s, time_s, box))
-            person.seen_s, person.box, person.truncated = time_s, box, bool(postures.truncated[row])
-            person.ignored = in_zones(postures.places[row], self.settings.ignore_zones)
-            if lying > self.settings.upright_threshold:
-                person.upright_since_s = None
-            elif person.upright_since_s is None:
-                person.upright_since_s = time_s
-            if lying < self.settings.lying_degree:
-                person.lying_since_s = None
-            elif person.lying_since_s is None:
-                person.lying_since_s = time_s
+            box = people.boxes[row]
+            track = self._tracks.setdefault(int(people.track_ids[row]), _Track(time_s, time_s, box))
+            track.observe(time_s, box, float(postures.lying[row]), self.settings)
+            track.truncated = bool(postures.truncated[row])
+            track.in_ignore_zone = any(
+                point_in_polygon(postures.positions[row], zone) for zone in self.settings.ignore_zones
+            )
+
+    def _take_scores(self, scores: list[PersonScore]) -> None:
+        for score in scores:
+            if score.track_id in self._tracks:
+                self._tracks[score.track_id].score(score, self.settings)
 
     def _hand_over(self, time_s: float) -> None:
-        """Pass the event of somebody out of sight to who has turned up lying there since; it keeps its track id."""
-        for lost_id, lost in list(self._people.items()):
-            if lost.event is None or time_s - lost.seen_s <= self.settings.confirm_s / 2:
+        """Pass the event of a track out of sight to a newer one that lies at its place; the event stays the same."""
+        for lost_id, lost in list(self._tracks.items()):
+            if lost.state is not TrackState.ACTIVE or time_s - lost.seen_s <= self.settings.out_of_sight_s:
                 continue
-            for person in self._people.values():
-                new = person.event is None and person.first_s > lost.seen_s and person.seen_s == time_s
-                if new and person.lying_since_s is not None and _same_place(person.box, lost.box):
-                    person.event, person.lay_down_s, person.candidate_s = lost.event, lost.lay_down_s, None
-                    del self._people[lost_id]
-                    self._places.pop(lost_id, None)
+            for track in self._tracks.values():
+                newer = track.event is None and track.first_s > lost.seen_s and track.seen_s == time_s
+                if newer and track.lying_since_s is not None and _same_place(track.box, lost.box):
+                    track.event, track.lay_down_s, track.candidate_onset_s = lost.event, lost.lay_down_s, None
+                    del self._tracks[lost_id]
+                    self._fallen_at.pop(lost_id, None)
                     break
 
-    def _score(self, person: _Person, score: PersonScore) -> None:
-        if score.fall < self.settings.low_threshold:
-            person.onset_s = None
-            if person.candidate_s is None:
-                person.peak = None
-            return
-        if person.onset_s is None:
-            person.onset_s = score.time_s
-        if person.peak is None or score.fall > person.peak.fall:
-            person.peak = score
-        if score.fall >= self.settings.alert_threshold and person.candidate_s is None and person.event is None:
-            person.candidate_s = person.onset_s
+    def _advance(self, track_id: int, track: _Track, time_s: float) -> None:
+        """Move a track to its next state."""
+        if track.state is TrackState.CANDIDATE:
+            self._decide(track_id, track, time_s)
+        elif track.state is TrackState.ACTIVE:
+            track.event = self._updated(track, time_s)
+            self._fallen_at[track_id] = (track.seen_s, track.box)
 
-    def _decide(self, track_id: int, person: _Person, time_s: float, closing: bool = False) -> None:
+    def _decide(self, track_id: int, track: _Track, time_s: float, closing: bool = False) -> None:
         """Turn a candidate into an event, drop it, or let it wait."""
-        if person.candidate_s is None or person.peak is None:
-            return
-        settings = self.settings
-        waited = closing or time_s - person.peak.time_s > settings.confirm_s
-        lies = person.lying_since_s is not None and person.seen_s - person.lying_since_s >= settings.lying_hold_s
-        gone = waited and time_s - person.seen_s > settings.confirm_s / 2
-        believed = lies or (not person.truncated and (gone or person.peak.fall >= settings.immediate_threshold))
-        if believed and not person.ignored:
-            if not self._is_known(track_id, person, time_s):
-                person.event = Event(
-                    track_id,
-                    person.candidate_s,
-                    time_s,
-                    None,
-                    person.peak.time_s,
-                    person.peak.fall,
-                    EventState.FALLING,
-                    tuple(float(side) for side in person.box),
-                )
-                self._places[track_id] = (time_s, person.box)
-                person.upright_since_s = None  # having stood before the alert is no recovery
-                person.lay_down_s = None
-            person.candidate_s = None
+        assert track.peak is not None  # noqa: S101
+        waited = closing or time_s - track.peak.time_s > self.settings.confirm_s
+        if self._is_confirmed(track, time_s, waited) and not track.in_ignore_zone:
+            if not self._is_known(track_id, track, time_s):
+                track.event = self._event(track_id, track, time_s)
+                track.upright_since_s = None  # standing before the alert is no recovery
+                track.lay_down_s = None
+                self._fallen_at[track_id] = (time_s, track.box)
+            track.candidate_onset_s = None
         elif waited:
-            person.candidate_s = person.peak = None
+            track.candidate_onset_s = track.peak = None
 
-    def _is_known(self, track_id: int, person: _Person, time_s: float) -> bool:
-        """Whether this fall was already reported, under this number or, unless both are in sight, under another."""
-        for known_id, (_, box) in self._places.items():
-            known = self._people.get(known_id)
-            two = known_id != track_id and known is not None and self._are_two(known, person, time_s)
-            if not two and _same_place(person.box, box):
+    def _is_confirmed(self, track: _Track, time_s: float, waited: bool) -> bool:
+        """Whether a candidate lies, has an immediate score, or went out of sight inside the image."""
+        settings = self.settings
+        if track.lying_since_s is not None and track.seen_s - track.lying_since_s >= settings.lying_hold_s:
+            return True
+        gone = waited and time_s - track.seen_s > settings.out_of_sight_s
+        immediate = track.peak is not None and track.peak.score >= settings.immediate_threshold
+        return not track.truncated and (gone or immediate)
+
+    def _is_known(self, track_id: int, track: _Track, time_s: float) -> bool:
+        """Whether this fall was already told, for this track or, unless both are in sight, for another."""
+        for known_id, (_, box) in self._fallen_at.items():
+            known = self._tracks.get(known_id)
+            two = known_id != track_id and known is not None and self._are_two(known, track, time_s)
+            if not two and _same_place(track.box, box):
                 return True
         return False
 
-    def _are_two(self, known: _Person, person: _Person, time_s: float) -> bool:
-        """Whether two numbers are two people: both in sight, and not the second one only since the first was lost."""
-        in_sight = time_s - min(known.seen_s, person.seen_s) <= self.settings.confirm_s / 2
-        return in_sight and known.seen_s >= person.first_s and person.seen_s >= known.first_s
+    def _are_two(self, known: _Track, track: _Track, time_s: float) -> bool:
+        """Whether two tracks are two people: both in sight, and not the second only since the first was lost."""
+        in_sight = time_s - min(known.seen_s, track.seen_s) <= self.settings.out_of_sight_s
+        return in_sight and known.seen_s >= track.first_s and track.seen_s >= known.first_s
 
-    def _follow(self, person: _Person, time_s: float) -> None:
-        event = person.event
+    def _event(self, track_id: int, track: _Track, time_s: float) -> Event:
+        assert track.peak is not None  # noqa: S101
+        assert track.candidate_onset_s is not None  # noqa: S101
+        wall_time = None if self._started is None else self._started + timedelta(seconds=time_s)
+        when = f"{time_s:.3f}" if wall_time is None else f"{wall_time:%Y%m%dT%H%M%S}{wall_time.microsecond // 1000:03}"
+        return Event(
+            id="-".join(part for part in (when, self._source, str(track_id)) if part),
+            source=self._source,
+            track_id=track_id,
+            start_s=track.candidate_onset_s,
+            alert_s=time_s,
+            end_s=None,
+            peak_s=track.peak.time_s,
+            score=track.peak.score,
+            state=EventState.FALLING,
+            box=tuple(float(side) for side in track.box),
+            wall_time=wall_time,
+        )
+
+    def _updated(self, track: _Track, time_s: float) -> Event:
+        """Return the event of an active track as it is at `time_s`."""
+        event, settings = track.event, self.settings
         assert event is not None  # noqa: S101
-        if person.peak is not None and person.peak.fall > event.score:
-            event = replace(event, score=person.peak.fall, peak_s=person.peak.time_s)
-        if event.state is EventState.FALLING and person.onset_s is None:
+        if track.peak is not None and track.peak.score > event.score:
+            event = replace(event, score=track.peak.score, peak_s=track.peak.time_s)
+        if event.state is EventState.FALLING and track.onset_s is None:
             event = replace(event, state=EventState.FALLEN)
-        if person.lay_down_s is None and person.lying_since_s is not None:
-            person.lay_down_s = max(person.lying_since_s, event.start_s)
-        upright_s = person.upright_since_s
-        if upright_s is not None and time_s - upright_s >= self.settings.recover_s:
+        if track.lay_down_s is None and track.lying_since_s is not None:
+            track.lay_down_s = max(track.lying_since_s, event.start_s)
+        upright_s = track.upright_since_s
+        if upright_s is not None and time_s - upright_s >= settings.recover_s:
             event = replace(event, state=EventState.RECOVERED, end_s=upright_s)
-            person.peak = None
-        if person.lay_down_s is not None:
-            lying_s = max(0.0, (person.seen_s if upright_s is None else upright_s) - person.lay_down_s)
-            event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= self.settings.long_lie_s)
-        person.event = event
+            track.peak = None
+        elif time_s - track.seen_s > settings.cool_down_s:
+            event = replace(event, state=EventState.LOST)
+        if track.lay_down_s is not None:
+            lying_s = max(0.0, (track.seen_s if upright_s is None else upright_s) - track.lay_down_s)
+            event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= settings.long_lie_s)
+        return event
+
+
+def _since(since_s: float | None, holds: bool, time_s: float) -> float | None:
+    """Return since when a condition holds without a break, None where it doesn't."""
+    if not holds:
+        return None
+    return time_s if since_s is None else since_s
 
 
 def _same_place(box_a: np.ndarray, box_b: np.ndarray) -> bool:

@@ -44,14 +44,14 @@ class FusionSettings:
 
 @dataclass(slots=True)
 class _Track:
-    frames: deque[tuple[int, float]] = field(default_factory=deque)  # (index, time_s), not settled yet
+    frames: deque[tuple[int, float]] = field(default_factory=deque)  # (index, time_s), not finalized yet
     windows: deque[WindowScore] = field(default_factory=deque)
 
 
 class Fuser:
     """Takes frames and window scores in time order, gives back each frame's fused score once, in order.
 
-    A frame is settled when it has waited `latency_s` and at least one window covers it; one that no window has covered
+    A frame is finalized when it has waited `latency_s` and at least one window covers it; one that no window has covered
     for `max_wait_s` (somebody glimpsed too briefly to be scored) never gets a score. So memory is bounded.
     """
 
@@ -66,7 +66,7 @@ class Fuser:
     def push(
         self, frame_index: int, time_s: float, track_ids: Iterable[int], window_scores: Iterable[WindowScore]
     ) -> list[PersonScore]:
-        """Take one frame, who is in it and the windows that have just been scored; return what is now settled.
+        """Take one frame, who is in it and the windows that have just been scored; return what is now finalized.
 
         Args:
             frame_index: number of the frame.
@@ -75,49 +75,49 @@ class Fuser:
             window_scores: scores of the windows that stop at or before this frame's time.
         """
         self._add(window_scores)
-        settled = self._settle_all(time_s)
+        finalized = self._finalize_all(time_s)
         for track_id in track_ids:
             if track_id != NO_TRACK:
                 self._tracks.setdefault(int(track_id), _Track()).frames.append((frame_index, time_s))
-        return settled
+        return finalized
 
     def flush(self, window_scores: Iterable[WindowScore] = ()) -> list[PersonScore]:
         """Take the last windows, return every score that was still waiting, and forget everything."""
         self._add(window_scores)
-        settled = self._settle_all(np.inf)
+        finalized = self._finalize_all(np.inf)
         self.reset()
-        return settled
+        return finalized
 
     def _add(self, window_scores: Iterable[WindowScore]) -> None:
         for score in window_scores:
             self._tracks.setdefault(score.track_id, _Track()).windows.append(score)
 
-    def _settle_all(self, time_s: float) -> list[PersonScore]:
-        settled: list[PersonScore] = []
+    def _finalize_all(self, time_s: float) -> list[PersonScore]:
+        finalized: list[PersonScore] = []
         for track_id, track in list(self._tracks.items()):
-            settled += self._settle(track_id, track, time_s)
+            finalized += self._finalize(track_id, track, time_s)
             oldest_s = track.frames[0][1] if track.frames else time_s
             while track.windows and track.windows[0].stop_s <= oldest_s:
                 track.windows.popleft()
             if not track.frames and not track.windows:
                 del self._tracks[track_id]
-        return settled
+        return finalized
 
-    def _settle(self, track_id: int, track: _Track, time_s: float) -> list[PersonScore]:
-        settled = []
+    def _finalize(self, track_id: int, track: _Track, time_s: float) -> list[PersonScore]:
+        finalized = []
         while track.frames and track.frames[0][1] <= time_s - self.settings.latency_s:
             index, frame_s = track.frames[0]
-            covering = [w.fall for w in track.windows if w.start_s <= frame_s < w.stop_s]
+            covering = [w.probability for w in track.windows if w.start_s <= frame_s < w.stop_s]
             if covering:
-                settled.append(PersonScore(track_id, index, frame_s, self._fuse(covering)))
+                finalized.append(PersonScore(track_id, index, frame_s, self._fuse(covering)))
             elif time_s - frame_s <= self.settings.max_wait_s:
                 break
             track.frames.popleft()
-        return settled
+        return finalized
 
-    def _fuse(self, falls: list[float]) -> float:
+    def _fuse(self, scores: list[float]) -> float:
         if self.settings.rule == "higher_score":
-            return max(falls)
+            return max(scores)
         if self.settings.rule == "mean":
-            return float(np.mean(falls))
-        return float(1 - np.prod(1 - np.asarray(falls)))
+            return float(np.mean(scores))
+        return float(1 - np.prod(1 - np.asarray(scores)))

@@ -25,15 +25,15 @@ class Postures:
     """How N people hold themselves in one frame.
 
     Attributes:
-        lying: (N,) from 0, upright, to 1, lying; `UNKNOWN` where that can't be told.
-        truncated: (N,) bool, whether the picture's edge cuts the person off.
-        places: (N, 2), x and y of the middle of the hips, or of the joints' box where no hip is seen, in shares of the
-            picture's width and height.
+        lying: (N,) lying degree from 0, upright, to 1, lying; `UNKNOWN` where it can't be told.
+        truncated: (N,) bool, whether the image border cuts the person off.
+        positions: (N, 2), x and y of the middle of the hips, or of the joints' box where no hip is seen, in normalized
+            image coordinates.
     """
 
     lying: np.ndarray
     truncated: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
 
 def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int]) -> Postures:
@@ -55,8 +55,8 @@ def read_postures(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int
     lying = _lying_degree(boxes, tilt, torso_seen)
     torso = np.minimum(lying, np.where(torso_seen, tilt, UNKNOWN))
     hips, hips_seen = _middle(keypoints, scores, HIPS)
-    places = np.where(hips_seen[:, None], hips, (boxes[:, :2] + boxes[:, 2:]) / 2) / np.array([width, height])
-    return Postures(np.where(truncated, torso, lying), truncated, places)
+    positions = np.where(hips_seen[:, None], hips, (boxes[:, :2] + boxes[:, 2:]) / 2) / np.array([width, height])
+    return Postures(np.where(truncated, torso, lying), truncated, positions)
 
 
 def lying_degree(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -105,13 +105,13 @@ class _Tracks:
             mine, others = getattr(self, field.name), getattr(other, field.name)
             setattr(self, field.name, np.concatenate([mine, others]) if len(mine) else others)
 
-    def observe(self, tracks: np.ndarray, people: People, rows: np.ndarray, time_s: float, max_lost_s: float) -> None:
-        """Move these tracks to where the people of `rows` are; their motion is smoothed over `max_lost_s`."""
+    def observe(self, tracks: np.ndarray, people: People, rows: np.ndarray, time_s: float, smoothing_s: float) -> None:
+        """Move these tracks to where the people of `rows` are; their velocity is smoothed over `smoothing_s`."""
         gap_s = np.maximum(time_s - self.seen_s[tracks], 1e-3)[:, None]
         both = (self.scores[tracks] > 0) & (people.scores[rows] > 0)  # (P, K)
         moved = _median_where(people.keypoints[rows] - self.keypoints[tracks], both)
         before = self.velocity[tracks]
-        gain = np.where(both.any(axis=1), 1 - np.exp(-gap_s[:, 0] / max_lost_s), 0)[:, None]
+        gain = np.where(both.any(axis=1), 1 - np.exp(-gap_s[:, 0] / smoothing_s), 0)[:, None]
         self.velocity[tracks] = before + gain * (moved / gap_s - before)
         self.keypoints[tracks], self.scores[tracks] = people.keypoints[rows], people.scores[rows]
         self.boxes[tracks], self.seen_s[tracks] = people.boxes[rows], time_s
@@ -182,7 +182,9 @@ class PoseTracker:
         away = np.linalg.norm(centers - centers[place], axis=1) / sides
         alike = np.abs(np.log(sides / sides[place])) <= np.log(self.settings.reassoc_max_ratio)
         lost = (tracks.ids != NO_TRACK) & (gap_s > 0) & alike
-        away = np.where(lost & (away <= self.settings.reassoc_radius + self.settings.reassoc_speed * gap_s), away, np.inf)
+        away = np.where(
+            lost & (away <= self.settings.reassoc_radius + self.settings.reassoc_speed * gap_s), away, np.inf
+        )
         nearest = int(away.argmin())
         if np.isfinite(away[nearest]):
             tracks.ids[place], tracks.ids[nearest] = tracks.ids[nearest], NO_TRACK

@@ -18,4 +18,4 @@ from falldet.synthetic.presets import SCENES, sample_scene
 from falldet.synthetic.room import Box, Panel, Room
 from falldet.synthetic.scene import Person, Scene
 
-__all__ = ["SCENES", "Body", "Box", "Camera", "Appearance", "Panel", "Person", "Room", "Scene", "sample_scene"]
+__all__ = ["SCENES", "Appearance", "Body", "Box", "Camera", "Panel", "Person", "Room", "Scene", "sample_scene"]

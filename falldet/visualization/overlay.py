@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from falldet.geometry import Polygon
 from falldet.skeleton import EDGES, LEFT_JOINTS, RIGHT_JOINTS
-from falldet.stages.zones import Zone
 from falldet.types import NO_TRACK, Event, EventState, People
 
 RED = (48, 48, 224)
@@ -28,19 +28,29 @@ TRACK_COLORS = (
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
-def annotate(
-    image: np.ndarray, people: People, falls: Mapping[int, float], events: Mapping[int, Event], alert_threshold: float
+def draw_overlay(
+    image: np.ndarray,
+    people: People,
+    scores: Mapping[int, float],
+    events: Mapping[int, Event],
+    alert_threshold: float,
+    ignore_zones: Sequence[Polygon] = (),
+    skeleton_only: bool = False,
 ) -> np.ndarray:
-    """Return `image` with skeletons, track ids, score bars and, while an event is on, a red frame and "FALL".
+    """Return a copy of `image` with skeletons, track ids, score bars and, during an event, a red frame and "FALL".
 
     Args:
-        image: (H, W, 3) uint8 BGR; drawn on in place.
+        image: (H, W, 3) uint8 BGR; left as it is.
         people: with track ids; people without one are drawn in gray.
-        falls: latest score of each person by track id, in [0, 1].
-        events: the events that are on, by track id.
+        scores: latest score of each person by track id, in [0, 1].
+        events: the events in progress, by track id.
         alert_threshold: marked on the score bars.
+        ignore_zones: polygons in normalized image coordinates, outlined.
+        skeleton_only: draw on black, so that nobody can be recognized.
     """
-    unit = max(image.shape[0], image.shape[1]) / 640  # line widths and letters grow with the picture
+    image = np.zeros_like(image) if skeleton_only else image.copy()
+    draw_zones(image, ignore_zones)
+    unit = max(image.shape[0], image.shape[1]) / 640  # line widths and letters grow with the image
     for row in range(len(people)):
         track_id = int(people.track_ids[row])
         color = GRAY if track_id == NO_TRACK else TRACK_COLORS[track_id % len(TRACK_COLORS)]
@@ -48,14 +58,15 @@ def annotate(
             color = RED
         draw_skeleton(image, people.keypoints[row], people.scores[row], color, unit)
         if track_id != NO_TRACK:
-            _draw_label(image, people.boxes[row], f"#{track_id}", falls.get(track_id, 0.0), alert_threshold, color, unit)
+            score = scores.get(track_id, 0.0)
+            _draw_label(image, people.boxes[row], f"#{track_id}", score, alert_threshold, color, unit)
     if events:
         _draw_alarm(image, list(events.values()), unit)
     return image
 
 
-def draw_zones(image: np.ndarray, zones: Sequence[Zone]) -> None:
-    """Outline polygons, corners in shares of the picture, in place."""
+def draw_zones(image: np.ndarray, zones: Sequence[Polygon]) -> None:
+    """Outline polygons, corners in normalized image coordinates, in place."""
     unit = max(image.shape[:2]) / 640
     size = np.array([image.shape[1] - 1, image.shape[0] - 1])
     for zone in zones:
@@ -88,7 +99,7 @@ def _draw_label(
     image: np.ndarray,
     box: np.ndarray,
     name: str,
-    fall: float,
+    score: float,
     alert_threshold: float,
     color: tuple[int, int, int],
     unit: float,
@@ -106,8 +117,8 @@ def _draw_label(
     cv2.putText(image, name, (left + pad, middle + text_h // 2), _FONT, scale, WHITE, 1, cv2.LINE_AA)
     bar_left, bar_top = left + text_w + 2 * pad, middle - bar_h // 2
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + bar_w, bar_top + bar_h), GRAY, 1, cv2.LINE_AA)
-    filled = round(bar_w * min(max(fall, 0.0), 1.0))
-    fill = RED if fall >= alert_threshold else color
+    filled = round(bar_w * min(max(score, 0.0), 1.0))
+    fill = RED if score >= alert_threshold else color
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + filled, bar_top + bar_h), fill, -1)
     tick = bar_left + round(bar_w * alert_threshold)
     cv2.line(image, (tick, bar_top - 1), (tick, bar_top + bar_h + 1), WHITE, 1)

@@ -94,8 +94,8 @@ def _row(clips: Sequence[ClipRecord], settings: Settings, topdown: TopDown) -> t
     return (
         f"{looks.people / looks.count:.2f}",
         f"{1000 * looks.cpu_s / looks.count:.0f}",
-        f"{figures.right} of {figures.falls}",
-        str(figures.false),
+        f"{figures.true_positives} of {figures.falls}",
+        str(figures.false_positives),
         f"{figures.f1 or 0:.3f}",
     )
 

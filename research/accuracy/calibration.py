@@ -118,7 +118,9 @@ def measure(runs: Path, seed: int, videos: Path, poses: Path) -> dict[str, Any]:
     for fold in FOLDS:
         checkpoints = sorted((runs / fold / f"seed{seed}").glob("epoch_*.pth"))
         if not checkpoints:
-            raise FalldetError(f"no run in {runs / fold / f'seed{seed}'}; run research/accuracy/experiments.py recipe first")
+            raise FalldetError(
+                f"no run in {runs / fold / f'seed{seed}'}; run research/accuracy/experiments.py recipe first"
+            )
         settings = live_settings(checkpoints[-1].resolve())
         folds[fold] = observe(fold, settings, videos, poses)
     results = {}
@@ -235,8 +237,8 @@ def event_counts(observed: Sequence[ReplayedClip], settings: Settings) -> dict[s
     figures = [compute_metrics([clip[place] for clip in judged]) for place in range(len(SCORES))]
     return {
         "labeled": figures[0].falls,
-        "right": [each.right for each in figures],
-        "false": [each.false for each in figures],
+        "right": [each.true_positives for each in figures],
+        "false": [each.false_positives for each in figures],
     }
 
 

@@ -97,7 +97,12 @@ def measure(name: str, seed: int, places: Places) -> dict[str, Any]:
     for target in run.targets:
         judged = [judge(each, settings)[0] for each in observe(target, settings, pipeline, places)]
         figures = compute_metrics(judged)
-        counts[target] = {"falls": figures.falls, "right": figures.right, "false": figures.false, "f1": figures.f1}
+        counts[target] = {
+            "falls": figures.falls,
+            "right": figures.true_positives,
+            "false": figures.false_positives,
+            "f1": figures.f1,
+        }
     with atomic_write(path) as stream:
         json.dump(counts, stream)
     return counts

@@ -34,9 +34,15 @@ def main() -> None:
             lines = (Path(folder) / "events.jsonl").read_text(encoding="utf-8").splitlines()
         falls = [(interval.start_s, interval.end_s) for interval in clip.fall_intervals]
         match = match_alerts(falls, [json.loads(line)["alert_s"] for line in lines])
-        right, missed, false = right + len(match.pairs), missed + len(match.missed), false + len(match.false)
-        if match.missed or match.false:
-            tqdm.write(f"{clip.path}: {len(match.missed)} missed, {len(match.false)} false", file=sys.stdout)
+        right, missed, false = (
+            right + len(match.pairs),
+            missed + len(match.false_negatives),
+            false + len(match.false_positives),
+        )
+        if match.false_negatives or match.false_positives:
+            tqdm.write(
+                f"{clip.path}: {len(match.false_negatives)} missed, {len(match.false_positives)} false", file=sys.stdout
+            )
     recall, precision = right / max(right + missed, 1), right / max(right + false, 1)
     sys.stdout.write(f"{right + missed} falls: recall {recall:.3f}, precision {precision:.3f}, {false} false alarms\n")
 

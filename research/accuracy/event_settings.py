@@ -98,7 +98,7 @@ def figures(watched: Watched, settings: Settings, name: str, value: float) -> li
         results.append(ClipResult(observed.clip, observed.duration_s, found, match))
     total = compute_metrics(results)
     delay = f"{np.median(total.delays_s):.2f} s" if total.delays_s else "none"
-    return [f"{total.right} of {total.falls}", str(total.false), f"{total.f1 or 0:.3f}", delay]
+    return [f"{total.true_positives} of {total.falls}", str(total.false_positives), f"{total.f1 or 0:.3f}", delay]
 
 
 if __name__ == "__main__":

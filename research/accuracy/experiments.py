@@ -52,7 +52,9 @@ def main() -> int:
         description="What each part of the recipe brings.", epilog="example: %(prog)s recipe no-motion --videos videos/"
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows to run (default: list them)")
-    parser.add_argument("--table", action="store_true", help="write docs/experiments.md and research/results/experiments.json")
+    parser.add_argument(
+        "--table", action="store_true", help="write docs/experiments.md and research/results/experiments.json"
+    )
     add_options(parser)
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.rows) - set(ROWS)):
@@ -65,7 +67,9 @@ def main() -> int:
         for name, row in ROWS.items():
             sys.stdout.write(f"python research/accuracy/experiments.py {name:15} --videos videos/   # {row.what}\n")
         sys.stdout.write("python research/accuracy/cross_source.py --videos videos/              # sources left out\n")
-        sys.stdout.write("python research/accuracy/retraining.py --videos videos/                # learnt from false alarms\n")
+        sys.stdout.write(
+            "python research/accuracy/retraining.py --videos videos/                # learnt from false alarms\n"
+        )
     else:
         places = places_of(arguments)
         runs = [(name, fold, seed) for seed in arguments.seeds for name in arguments.rows for fold in FOLDS]
@@ -117,7 +121,7 @@ def judge(row: Row, fold: str, checkpoint: Path, places: Places) -> dict[str, An
         group["falls"] += len(clip.result.clip.fall_intervals)
         for place, at_threshold in enumerate(clip.at_thresholds):
             group["right"][place] += len(at_threshold.match.pairs)
-            group["false"][place] += len(at_threshold.match.false)
+            group["false"][place] += len(at_threshold.match.false_positives)
     return groups
 
 

@@ -123,7 +123,9 @@ def held_out(runs: Path, clips: Sequence[ClipRecord], poses: Path, settings: Set
     return "\n".join(table(head, rows)) + "\n"
 
 
-def unseen(run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, settings: Settings) -> Iterator[ReplayedClip]:
+def unseen(
+    run: Path, fold: str, clips: Sequence[ClipRecord], poses: Path, settings: Settings
+) -> Iterator[ReplayedClip]:
     """Yield the clips of the sources that a run left out of training, with its recognizer's scores."""
     (checkpoint,) = run.glob("epoch_*.pth")
     recognizer = replace(settings.recognizer, checkpoint=str(checkpoint))
@@ -138,9 +140,9 @@ def as_record(figures: EventMetrics) -> dict[str, Any]:
     """Return what the table says of a set of videos."""
     return {
         "f1": round(figures.f1 or 0, 4),
-        "right": figures.right,
+        "right": figures.true_positives,
         "falls": figures.falls,
-        "false": figures.false,
+        "false": figures.false_positives,
         "median_delay_s": round(float(np.median(figures.delays_s)), 3) if figures.delays_s else None,
     }
 

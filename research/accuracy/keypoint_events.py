@@ -41,8 +41,8 @@ def main() -> None:
     observed = [observed_clip(annotation, pipeline) for annotation in tqdm(clips, unit="clip")]
     for score, figures in sweep(observed, settings, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)):
         sys.stdout.write(
-            f"alert score {score:4g}: recall {figures.recall or 0:.3f} ({figures.right} of {figures.falls})  precision "
-            f"{figures.precision or 0:.3f} ({figures.false} false)  F1 {figures.f1 or 0:.3f}\n"
+            f"alert score {score:4g}: recall {figures.recall or 0:.3f} ({figures.true_positives} of {figures.falls})  precision "
+            f"{figures.precision or 0:.3f} ({figures.false_positives} false)  F1 {figures.f1 or 0:.3f}\n"
         )
 
 

@@ -178,7 +178,13 @@ def figures_of(checkpoint: Path, places: Places) -> dict[str, Any]:
         judged = [judge(each, settings, THRESHOLDS) for each in observed]
         live, *others = (compute_metrics(results) for results in zip(*judged, strict=True))
         best = max(each.f1 or 0.0 for each in others)
-        figures[name] = {"falls": live.falls, "right": live.right, "false": live.false, "f1": live.f1, "best f1": best}
+        figures[name] = {
+            "falls": live.falls,
+            "right": live.true_positives,
+            "false": live.false_positives,
+            "f1": live.f1,
+            "best f1": best,
+        }
     return figures
 
 

@@ -76,7 +76,9 @@ ROWS = {
         "the shipped width and six epochs, which take half an hour",
         ("model.backbone.base_channels=24", "model.cls_head.in_channels=96", *_epochs(6)),
     ),
-    "athletics": Row("with captured sport (research/synthetic_data/athletics.py)", keypoints=("fallvision.pkl", "athletics.pkl")),
+    "athletics": Row(
+        "with captured sport (research/synthetic_data/athletics.py)", keypoints=("fallvision.pkl", "athletics.pkl")
+    ),
     "videos-only": Row("without FallVision, six epochs", _epochs(6), keypoints=()),
     "scenes": Row("with 1,000 drawn scenes (tools/compose_scenes.py)", keypoints=("fallvision.pkl", "scenes.pkl")),
     "no-motion": Row("without motion channels", ("model.backbone.type=STGCN",)),

@@ -144,7 +144,13 @@ def judged(pair: Pair, events: Sequence[Event], middle: int) -> str:
     wrong = len(events) - len(own)
     falls = [(fall.start_s, fall.end_s) for fall in pair.fall.fall_intervals]
     match = match_alerts(falls, [event.alert_s for event in own])
-    verdict = "right" if not (wrong or match.missed or match.false) else "missed" if match.missed else "false alarm"
+    verdict = (
+        "right"
+        if not (wrong or match.false_negatives or match.false_positives)
+        else "missed"
+        if match.false_negatives
+        else "false alarm"
+    )
     times = ", ".join(f"{event.alert_s:.2f} s" for event in own) or "none"
     return f"| {pair.fall.path.stem} | {pair.other.path.stem} | {times} | {wrong} | {verdict} |"
 

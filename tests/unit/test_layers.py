@@ -14,7 +14,29 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "falldet"
 
-LAYERS = ["types", "errors", "skeleton", "geometry", "config", "io", "models", "pose", "stages", "data", "visualization", "openmmlab", "build", "pipeline", "runtime", "extraction", "evaluation", "live", "profiling", "synthetic", "cli"]
+LAYERS = [
+    "types",
+    "errors",
+    "skeleton",
+    "geometry",
+    "config",
+    "io",
+    "models",
+    "pose",
+    "stages",
+    "data",
+    "visualization",
+    "openmmlab",
+    "build",
+    "pipeline",
+    "runtime",
+    "extraction",
+    "evaluation",
+    "live",
+    "profiling",
+    "synthetic",
+    "cli",
+]
 """The parts of falldet/, low to high: a part imports itself and what stands before it."""
 
 HEAVY = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmpose", "mmaction"}

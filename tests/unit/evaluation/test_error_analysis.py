@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarmKind, analyze_errors
+from falldet.evaluation.error_analysis import ErrorAnalysis, FalseAlarmKind, MissCause, analyze_errors
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.replay import ReplayedClip, ReplayedFrame
 from falldet.pipeline.detector import Settings
@@ -32,7 +32,9 @@ def scores(*falls: float, track_id: int = 1, first_stop_s: float = 3.0) -> list[
     return [WindowScore(track_id, stop - 2.0, stop, fall) for stop, fall in zip(stops.tolist(), falls, strict=True)]
 
 
-SETTINGS = Settings(fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_threshold=0.8, immediate_threshold=0.95))
+SETTINGS = Settings(
+    fusion=FusionSettings("higher_score", 0.0), events=EventSettings(alert_threshold=0.8, immediate_threshold=0.95)
+)
 
 
 @pytest.fixture
@@ -126,7 +128,9 @@ def test_scores_too_low(explain: Callable[..., ErrorAnalysis]) -> None:
     ],
     ids=["no alert", "one that is on", "one whose place is still known", "too late"],
 )
-def test_high_scores_without_a_right_alert(explain: Callable[..., ErrorAnalysis], alerts: list[Event], detail: str) -> None:
+def test_high_scores_without_a_right_alert(
+    explain: Callable[..., ErrorAnalysis], alerts: list[Event], detail: str
+) -> None:
     (miss,) = explain(scores(0.1, 0.2, 0.93, 0.3), alerts=alerts).misses
     assert (miss.cause, miss.peak_score, miss.detail) == (MissCause.RULE, 0.93, detail)
 
@@ -137,7 +141,9 @@ def test_an_alert_that_went_to_another_fall(explain: Callable[..., ErrorAnalysis
     assert (miss.cause, miss.detail) == (MissCause.RULE, "its alert was taken for another fall's")
 
 
-def test_where_only_the_event_is_labelled_the_going_down_is_assumed_short(explain: Callable[..., ErrorAnalysis]) -> None:
+def test_where_only_the_event_is_labelled_the_going_down_is_assumed_short(
+    explain: Callable[..., ErrorAnalysis],
+) -> None:
     """The event lasts to the end of the clip, out of sight; the going down, 1.2 s, was seen."""
     whole = FallInterval(4.0, 9.0, False)
     (miss,) = explain(scores(0.1, 0.2, 0.4, 0.4, 0.4), lambda t: 1 if t < 6.0 else None, falls=(whole,)).misses

@@ -12,7 +12,7 @@ import pytest
 
 from falldet.data.annotations import OPTIONAL_KEYS, REQUIRED_KEYS, dump_annotations, load_annotations
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.hard_negatives import STRIP_FRAMES, STRIP_HEIGHT, mine
+from falldet.evaluation.hard_negatives import STRIP_FRAMES, STRIP_HEIGHT
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.geometry import keypoint_boxes
@@ -154,7 +154,9 @@ def test_a_second_run_replaces_the_first(tmp_path: Path, video: Path, cache: Pos
 
 @pytest.mark.openmmlab
 def test_at_a_slower_pace_the_frames_looked_at_are_taken(tmp_path: Path, video: Path, cache: PoseCache) -> None:
-    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(SamplingSettings(5, full_rate_hold_s=0)))
+    mined = mine_hard_negatives(
+        tmp_path / "hard", [false_alarms(video, 2.5)], cache, chain(SamplingSettings(5, full_rate_hold_s=0))
+    )
     (annotation,) = load_annotations(mined.path or "")["annotations"]
     assert np.rint(annotation["time_s"] * FPS).tolist() == [*range(0, 40, 2), 39]  # the last one is always looked at
     assert annotation["keypoint_score"][0].any(axis=1)[1:].all()  # a track begins with the second look

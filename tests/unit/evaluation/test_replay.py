@@ -14,8 +14,17 @@ from hypothesis import strategies as st
 import falldet.stages.posture
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.evaluation.matching import ClipResult, match_alerts
-from falldet.evaluation.metrics import percentile, compute_metrics
-from falldet.evaluation.replay import ReplayedClip, at_threshold, decide_clip, fuse, judge, evaluate_replayed, replay_clip, sweep
+from falldet.evaluation.metrics import compute_metrics, percentile
+from falldet.evaluation.replay import (
+    ReplayedClip,
+    at_threshold,
+    decide_clip,
+    evaluate_replayed,
+    fuse,
+    judge,
+    replay_clip,
+    sweep,
+)
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
 from falldet.pipeline.detector import Pipeline, Settings
@@ -69,7 +78,7 @@ def test_alerts_are_paired_with_falls(
     falls: Times, alerts: list[float], pairs: list[tuple[int, int]], missed: list[int], false: list[int]
 ) -> None:
     match = match_alerts(falls, alerts)
-    assert (match.pairs, match.missed, sorted(match.false)) == (pairs, missed, false)
+    assert (match.pairs, match.false_negatives, sorted(match.false_positives)) == (pairs, missed, false)
 
 
 @given(
@@ -80,8 +89,8 @@ def test_alerts_are_paired_with_falls(
 def test_every_fall_and_every_alert_is_counted_once(falls: Times, alerts: list[float]) -> None:
     intervals = [(start, start + length) for start, length in falls]
     match = match_alerts(intervals, alerts)
-    assert sorted([fall for fall, _ in match.pairs] + match.missed) == list(range(len(falls)))
-    assert sorted([alert for _, alert in match.pairs] + match.false) == list(range(len(alerts)))
+    assert sorted([fall for fall, _ in match.pairs] + match.false_negatives) == list(range(len(falls)))
+    assert sorted([alert for _, alert in match.pairs] + match.false_positives) == list(range(len(alerts)))
     for fall, alert in match.pairs:
         assert intervals[fall][0] - 0.5 <= alerts[alert] <= intervals[fall][1] + 3.0
 
@@ -118,7 +127,7 @@ def test_figures_by_hand() -> None:
             result([], [], 1800),
         ]
     )
-    assert (figures.falls, figures.right, figures.false) == (3, 2, 2)
+    assert (figures.falls, figures.true_positives, figures.false_positives) == (3, 2, 2)
     assert figures.recall == pytest.approx(2 / 3)
     assert figures.precision == pytest.approx(2 / 4)
     assert figures.f1 == pytest.approx(2 * (2 / 3) * (1 / 2) / (2 / 3 + 1 / 2))
@@ -197,7 +206,9 @@ def test_the_decisions_are_those_of_the_live_chain(observed: list[ReplayedClip],
         poses = poses_of(name)
         seen = [
             chain.follow(index, time_s, people, poses.image_hw)
-            for (index, (time_s, people)), due in chain.sampling.chosen(enumerate(poses.frames()), lambda item: item[1][0])
+            for (index, (time_s, people)), due in chain.sampling.chosen(
+                enumerate(poses.frames()), lambda item: item[1][0]
+            )
             if due
         ]
         seen.append(chain.finish(clip.duration_s))
@@ -216,6 +227,8 @@ def test_the_sweep_gives_what_each_alert_score_gives_alone(
 
     monkeypatch.setattr(falldet.stages.posture, "_lying_degree", computed_again)
     assert sweep(observed, Settings(), thresholds) == list(zip(thresholds, alone, strict=True))
-    assert len({figures.false + figures.right for figures in alone}) > 1, "the scores must matter for this to say much"
+    assert len({figures.false_positives + figures.true_positives for figures in alone}) > 1, (
+        "the scores must matter for this to say much"
+    )
     for clip in observed:
         assert judge(clip, Settings(), thresholds)[0] == judge(clip, Settings())[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.error_analysis import MissCause, ErrorAnalysis, FalseAlarm, Miss, FalseAlarmKind
+from falldet.evaluation.error_analysis import ErrorAnalysis, FalseAlarm, FalseAlarmKind, Miss, MissCause
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.metrics import EventMetrics, bootstrap, compute_metrics
 from falldet.evaluation.report import f1_plateau, write_report

@@ -260,7 +260,9 @@ def test_poses_key_depends_on_every_setting_but_threads(own_config: Path, tmp_pa
     ):
         for field in fields(settings):
             value = getattr(settings, field.name)
-            changed = replace(settings, **{field.name: other.get(field.name) or (value / 2 if 0 < value < 1 else value + 1)})
+            changed = replace(
+                settings, **{field.name: other.get(field.name) or (value / 2 if 0 < value < 1 else value + 1)}
+            )
             keys = {
                 poses_key(PoseSettings(), each, TopDownSettings())
                 if isinstance(each, MoveNetSettings)

@@ -73,11 +73,16 @@ def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
         SamplingSettings(**{name: value})
 
 
-SETTINGS = SamplingSettings(15, 5, motion_threshold=0.2, motion_hold_s=0.3, empty_hold_s=1.9, full_rate_threshold=0.5, full_rate_hold_s=0.2)
+SETTINGS = SamplingSettings(
+    15, 5, motion_threshold=0.2, motion_hold_s=0.3, empty_hold_s=1.9, full_rate_threshold=0.5, full_rate_hold_s=0.2
+)
 
 
 def looks(
-    speeds: Sequence[float | None], scores: Sequence[float] = (), settings: SamplingSettings = SETTINGS, fps: float = 30.0
+    speeds: Sequence[float | None],
+    scores: Sequence[float] = (),
+    settings: SamplingSettings = SETTINGS,
+    fps: float = 30.0,
 ) -> list[int]:
     """Frames that are looked at, when a look at frame i shows this speed, and a window of this score where given."""
     pace, looked = FrameSampler(settings), []
@@ -141,5 +146,8 @@ def test_a_frame_to_be_looked_at_does_not_wait_for_the_next() -> None:
             given.append(number)
             yield number
 
-    waited = [(number, due, given[-1]) for number, due in FrameSampler(SamplingSettings(10)).chosen(frames(), lambda n: n / 20)]
+    waited = [
+        (number, due, given[-1])
+        for number, due in FrameSampler(SamplingSettings(10)).chosen(frames(), lambda n: n / 20)
+    ]
     assert waited == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from falldet.skeleton import JOINT_COUNT, JOINT_INDEX
-from falldet.synthetic import SCENES, Body, Box, Camera, Appearance, Person, Room, Scene, __main__, sample_scene
+from falldet.synthetic import SCENES, Appearance, Body, Box, Camera, Person, Room, Scene, __main__, sample_scene
 from falldet.synthetic.body import ANGLE_NAMES, POINT_INDEX, Posture, keypose
 from falldet.synthetic.motion import LYING, SITTING, STANDING, Walk, fall, lie, mirrored, squat, stand, wave
 

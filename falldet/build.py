@@ -1,0 +1,135 @@
+"""Settings in, models out: the one module that may load OpenMMLab, and only inside a function."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from falldet.errors import FalldetError
+from falldet.io.files import sha256_of
+from falldet.models.checkpoints import cache_folder, find_checkpoint
+from falldet.pose.detector import YoloxDetector
+from falldet.pose.estimator import CropPoseEstimator
+from falldet.pose.exported import Network, export_path, find_network, int8_network, int8_path
+from falldet.pose.movenet import MoveNet, MoveNetSettings
+from falldet.pose.quantize import frame_count, import_nncf, quantize
+from falldet.pose.source import EMBEDDED, PoseSettings, PoseSource
+from falldet.pose.topdown import TopDown, TopDownSettings
+from falldet.stages.recognizer import Recognizer, RecognizerSettings, WindowRecognizer
+
+logger = logging.getLogger(__name__)
+
+
+def build_pose_source(
+    pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings, device: str = "CPU"
+) -> PoseSource:
+    """Return the pose source that `pose` names, its networks fetched, exported and loaded as need be.
+
+    Args:
+        pose: names the source.
+        movenet: settings of the embedded source.
+        topdown: settings of a detector and a pose network.
+        device: OpenVINO's name of a device, or torch's.
+
+    Raises:
+        FalldetError: a name is unknown, a checkpoint is not to be had, OpenMMLab is missing and needed, or a network
+            has not been made int8.
+    """
+    if pose.source == EMBEDDED:
+        return MoveNet(movenet, device)
+    detector, plus, estimator = pose.source.partition("+")
+    if not plus:
+        raise FalldetError(
+            f"unknown pose source {pose.source!r}; known are movenet and DETECTOR+POSE, as yolox_s+hrnet_w32"
+        )
+    networks = find_network(detector), find_network(estimator)
+    if topdown.engine == "torch":
+        return _torch_topdown(*networks, topdown, "cpu" if device == "CPU" else device.lower())
+    find_file = int8_network if topdown.precision == "int8" else exported_network
+    paths = [find_file(network) for network in networks]
+    return TopDown(
+        YoloxDetector(paths[0], device, topdown.precision, topdown.threads),
+        CropPoseEstimator(paths[1], device, topdown.precision, topdown.threads),
+        topdown,
+    )
+
+
+def build_recognizer(settings: RecognizerSettings, device: str = "CPU") -> WindowRecognizer:
+    """Return the recognizer that the settings name; raises FalldetError where it can't be had."""
+    checkpoint = find_checkpoint(settings.checkpoint)
+    if settings.engine == "openvino":
+        return Recognizer(_as_onnx(checkpoint), settings.threads, device)
+    try:
+        from falldet.openmmlab.config import config_beside
+        from falldet.openmmlab.recognizer import TorchRecognizer
+    except FalldetError:
+        raise FalldetError("recognizer.engine = 'torch' needs OpenMMLab; run `make install`") from None
+    if checkpoint.suffix != ".pth":
+        raise FalldetError(f"recognizer.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
+    return TorchRecognizer(settings.config or config_beside(checkpoint), checkpoint)
+
+
+def exported_network(network: Network) -> Path:
+    """Return a detector or pose network as ONNX, from the cache or exported now, which needs OpenMMLab.
+
+    Raises:
+        FalldetError: OpenMMLab is not installed, or config and checkpoint don't fit.
+    """
+    path = export_path(network, ".onnx")
+    if not path.is_file():
+        try:
+            from falldet.openmmlab.export_pose import export_pose_network
+        except FalldetError:
+            raise FalldetError(
+                f"{network.config.name} must be exported first, which needs OpenMMLab; run `make install`"
+            ) from None
+        logger.info("exporting %s with %s, once", network.config.name, network.checkpoint.name)
+        export_pose_network(network.config, network.checkpoint, path)
+    return path
+
+
+def quantize_network(network: Network, videos: Sequence[str | Path]) -> Path:
+    """Write a detector or pose network in int8 into the cache, beside its export, and return its path.
+
+    Args:
+        network: config and checkpoint; it is exported first where it has not been.
+        videos: files that show people in the place and light where the network will run.
+
+    Raises:
+        FalldetError: NNCF is missing, a video can't be read or none shows people, or the network can't be exported.
+    """
+    import_nncf()  # the user's mistakes first: the export takes longer
+    for video in videos:
+        frame_count(video)
+    return quantize(exported_network(network), videos, int8_path(network))
+
+
+def _torch_topdown(detector: Network, estimator: Network, settings: TopDownSettings, device: str) -> TopDown:
+    try:
+        from falldet.openmmlab.inference import TorchDetector, TorchPoseEstimator
+    except FalldetError:
+        raise FalldetError("topdown.engine = 'torch' needs OpenMMLab; run `make install`") from None
+    return TopDown(
+        TorchDetector(detector.config, detector.checkpoint, device),
+        TorchPoseEstimator(estimator.config, estimator.checkpoint, device),
+        settings,
+    )
+
+
+def _as_onnx(path: Path) -> Path:
+    """Return `path`, or for a .pth in a training run's work dir its export in the cache, made where it is missing."""
+    if path.suffix != ".pth":
+        return path
+    exported = cache_folder() / "exports" / f"{path.stem}-{sha256_of(path)[:16]}.onnx"
+    if not exported.is_file():
+        try:
+            from falldet.openmmlab.config import config_beside
+            from falldet.openmmlab.export import export_recognizer
+        except FalldetError:
+            raise FalldetError(
+                f"{path} must be exported first, which needs OpenMMLab; run `make install`, or give an .onnx file"
+            ) from None
+        logger.info("exporting %s", path)
+        export_recognizer(config_beside(path), path, exported)
+    return exported

@@ -1,0 +1,86 @@
+"""People in, fall events out: the pipeline without frames."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from falldet.build import build_recognizer
+from falldet.pipeline.config import Config
+from falldet.pipeline.decision import EventDecision
+from falldet.pipeline.result import FrameResult
+from falldet.pipeline.scoring import TrackScorer
+from falldet.stages.recognizer import WindowRecognizer
+from falldet.types import People
+
+logger = logging.getLogger(__name__)
+
+
+class FallAnalyzer:
+    """Finds falls in the poses of one source, with bounded memory.
+
+    Example:
+        >>> analyzer = FallAnalyzer()
+        >>> for index, (time_s, people) in enumerate(poses):
+        ...     events = analyzer.step(index, time_s, people, image_hw=(480, 640)).events
+        >>> events = analyzer.flush(time_s).events
+
+    Args:
+        config: settings of all stages.
+        recognizer: windows in, scores out; the one that `config` names if not given.
+        device: OpenVINO device of a recognizer made here.
+        source: name of the video or camera, for the events.
+        started: UTC time at 0 s of the source; None where the source has no wall clock.
+
+    Raises:
+        FalldetError: the recognizer can't be had.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        recognizer: WindowRecognizer | None = None,
+        device: str = "CPU",
+        source: str = "",
+        started: datetime | None = None,
+    ) -> None:
+        self.config = config or Config()
+        self.recognizer = recognizer or load_recognizer(self.config, device)
+        self.scorer = TrackScorer(self.config.tracker, self.config.windows, self.recognizer)
+        self.decision = EventDecision(
+            self.config.fusion, self.config.events, self.config.windows.length_s, source, started
+        )
+        self._people = People.none()
+
+    def step(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> FrameResult:
+        """Take the people of one frame, without track ids, and return what is known now.
+
+        Args:
+            index: number of the frame.
+            time_s: its time in seconds, later than the last one.
+            people: from a pose source.
+            image_hw: height and width of the frame in pixels.
+        """
+        self._people, window_scores = self.scorer.update(time_s, people, image_hw)
+        return self.decision.push(index, time_s, self._people, image_hw, window_scores)
+
+    def skip(self, index: int, time_s: float) -> FrameResult:
+        """Take a frame without pose estimation: its people are those of the last processed frame."""
+        return self.decision.skip(index, time_s, self._people)
+
+    def flush(self, time_s: float) -> FrameResult:
+        """Decide what is still open at the end of the source, and make ready for the next one."""
+        self._people = People.none()
+        return self.decision.flush(time_s, self.scorer.flush())
+
+
+def load_recognizer(config: Config, device: str = "CPU") -> WindowRecognizer:
+    """Return the recognizer that `config` names; warns where it was trained on windows of another length."""
+    recognizer = build_recognizer(config.recognizer, device)
+    if recognizer.window_s not in (None, config.windows.length_s):
+        logger.warning(
+            "the recognizer was trained on windows of %g s, windows.length_s is %g; set it to the same",
+            recognizer.window_s,
+            config.windows.length_s,
+        )
+    return recognizer

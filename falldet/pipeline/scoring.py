@@ -1,0 +1,33 @@
+"""People in, window scores out: tracking, windows and the recognizer, the first half of the analysis."""
+
+from __future__ import annotations
+
+from falldet.stages.recognizer import WindowRecognizer
+from falldet.stages.tracking import PoseTracker, TrackerSettings
+from falldet.stages.windows import WindowBuffer, WindowSettings
+from falldet.types import People, WindowScore
+
+
+class TrackScorer:
+    """Follows people from frame to frame and scores the windows of their tracks.
+
+    Args:
+        tracker: settings of the tracker.
+        windows: settings of the windows.
+        recognizer: windows in, scores out.
+    """
+
+    def __init__(self, tracker: TrackerSettings, windows: WindowSettings, recognizer: WindowRecognizer) -> None:
+        self.tracker, self.buffer, self.recognizer = PoseTracker(tracker), WindowBuffer(windows), recognizer
+
+    def update(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
+        """Take the people of one frame; return them with track ids, and the scores of the windows that end by now."""
+        tracked = self.tracker.update(people, time_s)
+        windows = self.buffer.push(time_s, tracked, image_hw)
+        return tracked, self.recognizer(windows) if windows else []
+
+    def flush(self) -> list[WindowScore]:
+        """Return the scores of the windows that are still open at the end of the source, and forget all tracks."""
+        windows = self.buffer.flush()
+        self.tracker.reset()
+        return self.recognizer(windows) if windows else []

@@ -1,0 +1,179 @@
+"""A task over many clips, in this process or in several; what comes out is the same, in the order of the clips."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import multiprocessing.synchronize
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from typing import Any, Protocol, TypeVar
+
+import cv2
+from tqdm import tqdm
+
+from falldet.errors import FalldetError
+from falldet.runtime.signals import stop_on_request
+
+Clip = TypeVar("Clip")
+ClipIn = TypeVar("ClipIn", contravariant=True)
+Outcome = TypeVar("Outcome")
+OutcomeOut = TypeVar("OutcomeOut", covariant=True)
+
+STOP_CHECK_S = 0.2
+"""How long Ctrl-C may go unseen while workers are waited for."""
+
+
+class ClipTask(Protocol[ClipIn, OutcomeOut]):
+    """What is done with each clip; it travels to the worker processes as a pickle."""
+
+    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[ClipIn], OutcomeOut]:
+        """Return the function that does it, with its models loaded once for all clips.
+
+        Args:
+            threads: processor threads for the models; 0 leaves it to the settings.
+            stop_if_asked: to be called now and then; raises KeyboardInterrupt once the user has asked to stop.
+
+        The function raises FalldetError where a clip can't be used; the others go on.
+        """
+        ...
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_clips(
+    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int = 1, description: str = "clips"
+) -> list[Outcome | FalldetError]:
+    """Do `task` on every clip, in `jobs` processes with one thread each, or in this one where `jobs` is 1.
+
+    Args:
+        task: see `ClipTask`.
+        clips: in any order.
+        jobs: processes side by side.
+        description: of the progress bar.
+
+    Returns:
+        The outcome of each clip, in order, or why it could not be used.
+
+    Raises:
+        FalldetError: `jobs` is below 1, or a process was killed.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    if jobs < 1:
+        raise FalldetError(f"jobs = {jobs} must be at least 1")
+    jobs = min(jobs, len(clips))
+    outcomes: dict[int, Outcome | FalldetError] = {}
+    with (
+        stop_on_request() as stop,
+        tqdm(total=len(clips), unit="video", desc=description, smoothing=0.1, disable=None) as bar,
+    ):
+        arriving = _in_processes(task, clips, jobs, stop) if jobs > 1 else _in_turn(task, clips, stop)
+        with closing(arriving):
+            for number, outcome in arriving:
+                outcomes[number] = outcome
+                bar.update()
+    return [outcomes[number] for number in range(len(clips))]
+
+
+def _in_turn(
+    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], stop: threading.Event
+) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
+    stop_if_asked = _stopper(stop.is_set)
+    work = task.load(0, stop_if_asked) if clips else None
+    for number, clip in enumerate(clips):
+        stop_if_asked()
+        assert work is not None  # noqa: S101
+        yield number, _outcome_of(work, clip)
+        stop_if_asked()
+
+
+def _in_processes(
+    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int, stop: threading.Event
+) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
+    """Yield number and outcome of each clip as they come from `jobs` new processes."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy OpenVINO's threads' locks
+    stopped = context.Event()
+    with ProcessPoolExecutor(jobs, context, _start_worker, (task, stopped)) as pool:
+        with _ctrl_c_ignored():
+            running = {pool.submit(_work, clip): number for number, clip in enumerate(clips)}
+        try:
+            while running:
+                done, _ = wait(running, STOP_CHECK_S, FIRST_COMPLETED)
+                _stopper(stop.is_set)()
+                for future in done:
+                    yield running.pop(future), _result(future)
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _outcome_of(work: Callable[[Clip], Outcome], clip: Clip) -> Outcome | FalldetError:
+    try:
+        return work(clip)
+    except FalldetError as error:
+        return error
+
+
+def _stopper(stopped: Callable[[], bool]) -> Callable[[], None]:
+    def stop_if_asked() -> None:
+        if stopped():
+            raise KeyboardInterrupt
+
+    return stop_if_asked
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise FalldetError("a worker process was killed, perhaps for want of memory; take fewer --jobs") from None
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Let the processes started in the block ignore Ctrl-C, which reaches the whole group: this one tells them to stop.
+
+    A new process takes over that a signal is ignored, but no handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_worker: Callable[[Any], Any]
+"""What is done with a clip in a worker process."""
+
+
+def _start_worker(task: ClipTask[Any, Any], stopped: multiprocessing.synchronize.Event) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    global _worker
+    _worker = task.load(1, _stopper(stopped.is_set))
+
+
+def _work(clip: Any) -> Any:
+    return _outcome_of(_worker, clip)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,93 @@
+"""The recognizer's input, made from windows: resampled in time and normalized; numpy only, shared with training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from falldet.types import Window
+
+Normalization = Literal["image", "person"]
+
+WINDOW_FRAMES = 48
+"""Frames every window is resampled to: the clip length of the reference recipe."""
+
+
+def resample(window: Window, frames: int = WINDOW_FRAMES) -> tuple[np.ndarray, np.ndarray]:
+    """Return `frames` poses at evenly spaced moments of the window: keypoints (frames, K, 2), scores (frames, K).
+
+    Each moment, the middle of one of `frames` equal parts, takes the observation nearest in time; before the first
+    and after the last one their pose is held. Speed stays true, whatever the frame rate.
+    """
+    length_s = window.stop_s - window.start_s
+    moments = window.start_s + (np.arange(frames) + 0.5) * (length_s / frames)
+    if len(window.time_s) == 1:
+        nearest = np.zeros(frames, np.int64)
+    else:
+        halfway = (window.time_s[1:] + window.time_s[:-1]) / 2
+        nearest = np.searchsorted(halfway, moments)
+    return window.keypoints[nearest], window.scores[nearest]
+
+
+def uniform_indices(total: int, count: int) -> np.ndarray:
+    """Return `count` indices (count,) int64 into `total` frames: the middles of equal parts.
+
+    Deterministic, and without wrap-around: fewer frames than parts repeat their neighbors in order.
+    """
+    return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
+
+
+def normalize(keypoints: np.ndarray, scores: np.ndarray, image_hw: tuple[int, int], mode: Normalization) -> np.ndarray:
+    """Return keypoints (..., T, V, 2) in the coordinates the recognizer is trained on; missing joints stay (0, 0).
+
+    Args:
+        keypoints: (..., T, V, 2) pixels.
+        scores: (..., T, V); 0 marks a missing joint.
+        image_hw: height and width of the frame in pixels.
+        mode: "image" maps the frame to [-1, 1] (MMAction2's PreNormalize2D); "person" puts the middle of the
+            person's way through the window at the origin and measures in lengths of the person's longer side, so
+            that neither place nor distance from the camera matters.
+    """
+    seen = scores[..., None] > 0
+    if mode == "image":
+        half_wh = np.array([image_hw[1], image_hw[0]], np.float32) / 2
+        moved = (keypoints - half_wh) / half_wh
+    elif mode == "person":
+        center, size = _center_and_size(keypoints, seen)
+        moved = (keypoints - center) / size
+    else:
+        raise ValueError(f"mode = {mode!r} must be 'image' or 'person'")
+    return np.where(seen, moved, 0).astype(np.float32)
+
+
+def _center_and_size(keypoints: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median box center (..., 1, 1, 2) and median longer box side (..., 1, 1, 1) over the frames."""
+    low = np.where(seen, keypoints, np.inf).min(axis=-2)  # (..., T, 2)
+    high = np.where(seen, keypoints, -np.inf).max(axis=-2)
+    found = seen.any(axis=(-1, -2))[..., None]  # (..., T, 1)
+    low, high = np.where(found, low, 0), np.where(found, high, 0)
+    center = _median((low + high) / 2, found)
+    longer = _median((high - low).max(axis=-1, keepdims=True), found)
+    return center[..., None, :], np.maximum(longer, 1)[..., None, :]
+
+
+def _median(values: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return the median (..., 1, C) of `values` (..., T, C) over the frames `found` (..., T, 1), 0 without any.
+
+    Ten times as quick as numpy's nanmedian for so few frames.
+    """
+    ordered = np.sort(np.where(found, values, np.inf), axis=-2)
+    count = found.sum(axis=-2, keepdims=True)
+    middle = [np.take_along_axis(ordered, np.maximum(count - 1 + i, 0) // 2, axis=-2) for i in (0, 1)]
+    return np.where(count > 0, (middle[0] + middle[1]) / 2, 0)
+
+
+def prepare(windows: Sequence[Window], mode: Normalization, frames: int = WINDOW_FRAMES) -> np.ndarray:
+    """Return the recognizer's input (N, 1, frames, V, 3) for N windows: normalized x and y, and the joint's score."""
+    batch = []
+    for window in windows:
+        keypoints, scores = resample(window, frames)
+        batch.append(np.concatenate([normalize(keypoints, scores, window.image_hw, mode), scores[..., None]], axis=-1))
+    return np.stack(batch)[:, None].astype(np.float32)
