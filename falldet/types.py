@@ -182,6 +182,10 @@ class Event:
         lying_s: how long the person has lain, from the first lying pose until upright or last seen, seconds.
         long_lie: whether `lying_s` has reached `EventSettings.long_lie_s`.
         wall_time: UTC time of the alert; None where the source has no wall clock, such as a file.
+        falls: how many falls it joins: a person who falls at the same place within the cool-down after getting up is told
+            in the same event.
+        handed_over: whether it follows a track that was upright before it lay at the place of the lost one. Its recovery
+            may be that of a helper.
     """
 
     id: str
@@ -197,3 +201,5 @@ class Event:
     lying_s: float = 0.0
     long_lie: bool = False
     wall_time: datetime | None = None
+    falls: int = 1
+    handed_over: bool = False

@@ -5,9 +5,11 @@ Each track is in one of three states:
     IDLE --score reaches alert_threshold--> CANDIDATE --lying, or score reaches immediate_threshold--> ACTIVE
     CANDIDATE --not confirmed within confirm_s--> IDLE
     ACTIVE --upright for recover_s--> IDLE    (the event is told as RECOVERED)
+    IDLE, recovered --falls again there within cool_down_s--> ACTIVE    (the same event, `falls` one more)
     ACTIVE --out of sight for cool_down_s--> forgotten    (the event is told as LOST)
 
-An active event is handed over to a new track that turns up lying at the place of a lost one, and keeps its id. Two
+An active event is handed over to a new track that turns up lying at the place of a lost one, and keeps its id. It is told as
+`handed_over` where that track was upright before, for it may be a helper's. Two
 tracks in sight at once are two people, however near they fall. A track whose hips lie in an ignore zone stays a
 candidate.
 """
@@ -90,6 +92,7 @@ class _Track:
     box: np.ndarray
     truncated: bool = False
     in_ignore_zone: bool = False
+    was_upright: bool = False
     lying_since_s: float | None = None
     upright_since_s: float | None = None
     onset_s: float | None = None  # since when the score is above low_threshold
@@ -109,6 +112,8 @@ class _Track:
         self.seen_s, self.box = time_s, box
         self.upright_since_s = _since(self.upright_since_s, lying <= settings.upright_threshold, time_s)
         self.lying_since_s = _since(self.lying_since_s, lying >= settings.lying_threshold, time_s)
+        if self.upright_since_s is not None and time_s - self.upright_since_s >= settings.lying_hold_s:
+            self.was_upright = True
 
     def score(self, score: PersonScore, settings: EventSettings) -> None:
         """Take a fused score: follow onset and peak, and become a candidate at the alert threshold."""
@@ -123,6 +128,15 @@ class _Track:
             self.peak = score
         if score.score >= settings.alert_threshold and self.state is TrackState.IDLE:
             self.candidate_onset_s = self.onset_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Fallen:
+    """When and where a person was last seen fallen, and the event as it stood."""
+
+    seen_s: float
+    box: np.ndarray
+    event: Event
 
 
 class EventDecoder:
@@ -144,7 +158,7 @@ class EventDecoder:
     def reset(self) -> None:
         """Forget all tracks and events."""
         self._tracks: dict[int, _Track] = {}
-        self._fallen_at: dict[int, tuple[float, np.ndarray]] = {}  # track id -> when and where last seen fallen
+        self._fallen_at: dict[int, _Fallen] = {}  # by track id
 
     @property
     def active_events(self) -> dict[int, Event]:
@@ -157,21 +171,23 @@ class EventDecoder:
         Returns:
             The events that began or changed, each as it is now. A growing `lying_s` alone is no change.
         """
+        earlier = {event.id: event for event in self.active_events.values()}
         self._observe(people, postures, time_s)
         self._hand_over(time_s)
         self._take_scores(scores)
         changed = []
         for track_id, track in list(self._tracks.items()):
-            before = track.event
             self._advance(track_id, track, time_s)
-            if track.event is not None and (before is None or replace(track.event, lying_s=before.lying_s) != before):
-                changed.append(track.event)
+            if track.event is not None:
+                before = earlier.get(track.event.id)
+                if before is None or replace(track.event, lying_s=before.lying_s) != before:
+                    changed.append(track.event)
             if track.event is not None and track.event.state is EventState.RECOVERED:
                 track.event = None
             elif time_s - track.seen_s > self.settings.cool_down_s:
                 del self._tracks[track_id]
         kept_s = self.settings.cool_down_s
-        self._fallen_at = {i: place for i, place in self._fallen_at.items() if time_s - place[0] <= kept_s}
+        self._fallen_at = {i: fallen for i, fallen in self._fallen_at.items() if time_s - fallen.seen_s <= kept_s}
         return changed
 
     def flush(self, scores: list[PersonScore], time_s: float) -> list[Event]:
@@ -212,7 +228,10 @@ class EventDecoder:
             for track in self._tracks.values():
                 newer = track.event is None and track.first_s > lost.seen_s and track.seen_s == time_s
                 if newer and track.lying_since_s is not None and _same_place(track.box, lost.box):
-                    track.event, track.lay_down_s, track.candidate_onset_s = lost.event, lost.lay_down_s, None
+                    assert lost.event is not None  # noqa: S101
+                    doubtful = lost.event.handed_over or track.was_upright
+                    track.event = replace(lost.event, handed_over=doubtful)
+                    track.lay_down_s, track.candidate_onset_s = lost.lay_down_s, None
                     del self._tracks[lost_id]
                     self._fallen_at.pop(lost_id, None)
                     break
@@ -223,18 +242,23 @@ class EventDecoder:
             self._decide(track_id, track, time_s)
         elif track.state is TrackState.ACTIVE:
             track.event = self._updated(track, time_s)
-            self._fallen_at[track_id] = (track.seen_s, track.box)
+            self._fallen_at[track_id] = _Fallen(track.seen_s, track.box, track.event)
 
     def _decide(self, track_id: int, track: _Track, time_s: float, closing: bool = False) -> None:
         """Turn a candidate into an event, drop it, or let it wait."""
         assert track.peak is not None  # noqa: S101
         waited = closing or time_s - track.peak.time_s > self.settings.confirm_s
         if self._is_confirmed(track, time_s, waited) and not track.in_ignore_zone:
-            if not self._is_known(track_id, track, time_s):
-                track.event = self._event(track_id, track, time_s)
+            known = self._known(track_id, track, time_s)
+            got_up = known is not None and known.state is EventState.RECOVERED
+            lies = track.lying_since_s is not None
+            if got_up and not lies and not waited:
+                return  # the scores of getting up may be high
+            if known is None or (got_up and lies):
+                track.event = self._event(track_id, track, time_s) if known is None else _again(known)
                 track.upright_since_s = None  # standing before the alert is no recovery
                 track.lay_down_s = None
-                self._fallen_at[track_id] = (time_s, track.box)
+                self._fallen_at[track_id] = _Fallen(time_s, track.box, track.event)
             track.candidate_onset_s = None
         elif waited:
             track.candidate_onset_s = track.peak = None
@@ -248,14 +272,14 @@ class EventDecoder:
         immediate = track.peak is not None and track.peak.score >= settings.immediate_threshold
         return not track.truncated and (gone or immediate)
 
-    def _is_known(self, track_id: int, track: _Track, time_s: float) -> bool:
-        """Whether this fall was already told, for this track or, unless both are in sight, for another."""
-        for known_id, (_, box) in self._fallen_at.items():
+    def _known(self, track_id: int, track: _Track, time_s: float) -> Event | None:
+        """Return the event that this fall belongs to, of this track or, unless both are in sight, of another."""
+        for known_id, fallen in self._fallen_at.items():
             known = self._tracks.get(known_id)
             two = known_id != track_id and known is not None and self._are_two(known, track, time_s)
-            if not two and _same_place(track.box, box):
-                return True
-        return False
+            if not two and _same_place(track.box, fallen.box):
+                return fallen.event
+        return None
 
     def _are_two(self, known: _Track, track: _Track, time_s: float) -> bool:
         """Whether two tracks are two people: both in sight, and not the second only since the first was lost."""
@@ -301,6 +325,11 @@ class EventDecoder:
             lying_s = max(0.0, (track.seen_s if upright_s is None else upright_s) - track.lay_down_s)
             event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= settings.long_lie_s)
         return event
+
+
+def _again(event: Event) -> Event:
+    """Return the event of a person who got up and fell again at the same place."""
+    return replace(event, state=EventState.FALLING, end_s=None, lying_s=0.0, falls=event.falls + 1)
 
 
 def _since(since_s: float | None, holds: bool, time_s: float) -> float | None:
