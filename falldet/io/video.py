@@ -106,7 +106,7 @@ class VideoReader:
             time_s = shown_s - first_s if shown_s is not None and first_s is not None else last_s + period_s
             if time_s <= last_s:  # a repeated or backward timestamp
                 time_s = last_s + period_s
-            yield Frame(index, float(time_s), _upright(image))
+            yield Frame(index, float(time_s), upright(image))
             index, last_s = index + 1, time_s
         if index == 0:
             raise FalldetError(f"no frame could be read from {redacted(self.source)}; is the file complete?")
@@ -287,7 +287,8 @@ def _threads(width: int, height: int) -> int:
     return 1 if width * height <= SMALL_PICTURE else 0
 
 
-def _upright(picture: av.VideoFrame) -> np.ndarray:
+def upright(picture: av.VideoFrame) -> np.ndarray:
+    """Return a decoded picture as (H, W, 3) uint8 BGR, its rotation metadata applied."""
     # One thread: for a picture of ordinary size, waking others takes longer than the conversion.
     image = picture.reformat(format="bgr24", threads=1).to_ndarray()
     turn = _TURNS.get(round(picture.rotation) % 360)
