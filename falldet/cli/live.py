@@ -1,7 +1,4 @@
-"""Watch cameras for falls until stopped.
-
-falldet live hall=rtsp://192.0.2.7:554/sub
-"""
+"""Watch cameras for falls until stopped: a service for months."""
 
 from __future__ import annotations
 
@@ -30,7 +27,6 @@ CHECK_S = 5.0
 EXIT_OK, EXIT_USER_ERROR = 0, 2
 
 EXAMPLES = """\
-examples:
   falldet live 0                                              # the first webcam
   falldet live hall=rtsp://192.0.2.7:554/sub                  # a network camera, named
   HALL_PASSWORD=... falldet live 'hall=rtsp://watch:{HALL_PASSWORD}@192.0.2.7:554/sub'
@@ -39,33 +35,31 @@ examples:
 """
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="falldet live",
-        description="Watch cameras for falls until stopped.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument(
         "sources",
         nargs="*",
         metavar="SOURCE",
         help="an rtsp:// or http:// address, a webcam's number or a video file, as SOURCE or NAME=SOURCE",
     )
-    parser.add_argument("--config", help="TOML file of cameras and settings, such as configs/live.toml")
+    parser.add_argument("--config", metavar="TOML", help="cameras and settings, such as configs/live.toml")
     parser.add_argument("--check", action="store_true", help="open each source once, print a table and end")
-    parser.add_argument("--state-dir", help="folder of the database and pose clips (default: state.folder)")
+    parser.add_argument("--state-dir", help="folder of the database and the pose clips (default: state.folder)")
     parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
     parser.add_argument("--fast", action="store_true", help="read files as fast as possible, in their own time")
     parser.add_argument("--debug", action="store_true", help="log more")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the detector")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace values of the detector for all cameras",
+    )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    arguments = parse_arguments(argv)
+def run(arguments: argparse.Namespace) -> int:
+    """Watch, or check the sources; return the exit code."""
     redactor = set_up_logging(arguments.debug)
     try:
         config = load_config(arguments, redactor)
@@ -76,6 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(redactor.redact(f"error: {error}\n"))
         return EXIT_USER_ERROR
     return EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with its own parser; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="live.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
 
 
 def set_up_logging(debug: bool) -> Redactor:

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +36,9 @@ OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 10.0
 PRESET = "ultrafast"
 """x264's: half the processor time of "superfast", as true to the picture, at 1.2 to 1.8 times the bytes."""
+
+FORMATS_WITHOUT_CLOCK = frozenset({"mpjpeg"})
+"""Formats timed by arrival: multipart JPEG over HTTP carries no times, and FFmpeg assumes 25 frames a second."""
 
 SMALL_PICTURE = 1280 * 720
 MISSING_SHARE = 0.05
@@ -66,7 +70,7 @@ class VideoReader:
     """A source opened once: what it says of itself, then its frames.
 
     Used as a context manager. Times come from the container's own timestamps, so variable frame rates stay exact;
-    where timestamps are missing the nominal rate fills in. Rotation metadata is applied. A file that breaks off in the
+    where timestamps are missing the nominal rate fills in. Multipart JPEG over HTTP is timed by arrival. Rotation metadata is applied. A file that breaks off in the
     middle yields the frames before the break, and images that can't be decoded are left out; both are logged as
     warnings.
 
@@ -81,6 +85,7 @@ class VideoReader:
         self.source = source
         self._container = _open(source)
         self.info = _info(self._container)
+        self._has_clock = self._container.format.name not in FORMATS_WITHOUT_CLOCK
 
     def __enter__(self) -> VideoReader:
         return self
@@ -100,7 +105,7 @@ class VideoReader:
         period_s = 1.0 / self.info.fps
         index, first_s, last_s = 0, None, -period_s
         for image in _decode(self._container, self.source):
-            shown_s = image.time
+            shown_s = image.time if self._has_clock else time.monotonic()
             if shown_s is not None and first_s is None:
                 first_s = shown_s - (last_s + period_s)
             time_s = shown_s - first_s if shown_s is not None and first_s is not None else last_s + period_s

@@ -73,6 +73,7 @@ class CameraWatch:
             tuple(result.events),
             tuple(result.active_events.items()),
             self._lying.update(time_s, result.people, postures),
+            self._lying.upright_tracks,
             scores=dict(self._scores),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from falldet.live.config import CameraConfig, LiveConfig
 from falldet.pipeline.analyzer import load_recognizer
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
+from falldet.stages.recognizer import WindowRecognizer
 
 
 class DetectorFactory:
@@ -22,7 +24,7 @@ class DetectorFactory:
 
     def __init__(self, config: LiveConfig, device: str = "CPU") -> None:
         self._config, self._device = config, device
-        self._models: dict[Any, Any] = {}
+        self._models: dict[Hashable, Any] = {}
 
     def build(self, camera: CameraConfig, started: datetime) -> FallDetector:
         """Return a detector of its own for a camera.
@@ -35,18 +37,22 @@ class DetectorFactory:
             FalldetError: a model can't be had.
         """
         config = self._config.detector_config(camera)
-        recognizer = self._shared(("recognizer", config.recognizer), lambda: load_recognizer(config, self._device))
-        pose_source = self._shared(
-            ("pose", config.pose, config.movenet, config.topdown), lambda: self._pose_source(config)
-        )
+        recognizer = self.recognizer(camera)
+        key = ("pose", config.pose, config.movenet, config.topdown)
+        pose_source = self._shared(key, lambda: self._pose_source(config))
         if pose_source.max_in_flight == 1:  # it carries state from image to image
-            self._models.pop(("pose", config.pose, config.movenet, config.topdown))
+            del self._models[key]
         return FallDetector(config, recognizer, pose_source, self._device, camera.name, started)
+
+    def recognizer(self, camera: CameraConfig) -> WindowRecognizer:
+        """Return the recognizer of a camera; raises FalldetError where it can't be had."""
+        config = self._config.detector_config(camera)
+        return self._shared(("recognizer", config.recognizer), lambda: load_recognizer(config, self._device))
 
     def _pose_source(self, config: Config) -> Any:
         return build_pose_source(config.pose, config.movenet, config.topdown, self._device)
 
-    def _shared(self, key: Any, make: Any) -> Any:
+    def _shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
         if key not in self._models:
             self._models[key] = make()
         return self._models[key]

@@ -179,6 +179,9 @@ class IncidentManager:
                 event_id=event.id,
                 seen_s=sighting.time_s,
             )
+        elif incident.is_down and event.track_id not in sighting.upright_tracks:
+            seen = SeenDown(event.track_id, box, event.lying_s, event.score)  # the same fall, by a new track
+            self._step(incident.id, seen, sighting.time_s)
         else:
             fell = Fell(event.id, event.track_id, box, event.score, start_s)
             self._step(incident.id, fell, sighting.time_s)

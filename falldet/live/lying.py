@@ -84,6 +84,11 @@ class LyingWatch:
         self._tracks = {}
         self._places = {i: replace(place, track_id=None) for i, place in self._places.items()}
 
+    @property
+    def upright_tracks(self) -> frozenset[int]:
+        """The tracks that were seen upright."""
+        return frozenset(i for i, track in self._tracks.items() if track.was_upright)
+
     def update(self, time_s: float, people: People, postures: Postures) -> tuple[LyingPlace, ...]:
         """Take the tracked people of one frame and their postures.
 

@@ -263,6 +263,7 @@ class Reader:
         self._clock, self._backoff = CameraClock(), Backoff(settings)
         self._freeze = FreezeDetector(settings.frozen_after_s)
         self._arrivals: deque[float] = deque(maxlen=50)
+        self._newest_s = 0.0
         self._connection: _Connection | None = None
         self._left: list[_Connection] = []
         self._stopped = False
@@ -309,7 +310,7 @@ class Reader:
                 if now_s - connection.begun_s > self._settings.connect_s:
                     self._give_up(connection, "no frame after connecting")
             else:
-                age_s = now_s - self._arrivals[-1]
+                age_s = now_s - self._newest_s
                 if age_s > self._times()[1]:
                     self._give_up(connection, f"the stream has hung: no frame for {age_s:.0f} s")
                 elif age_s > self._times()[0]:
@@ -390,11 +391,12 @@ class Reader:
             self._backoff.reset()
         self._arrivals.append(frame.arrival_s)
         self._status = replace(status, frames=status.frames + 1, last_frame_s=frame.arrival_s)
+        self._newest_s = self._clock.time(frame.arrival_s, frame.source_s)
         if self._freeze.update(frame):
             self._set(ReaderState.FROZEN, "frames arrive, but the image does not change")
-        else:
+        elif frame.arrival_s - self._newest_s < self._settings.stale_s:  # FFmpeg gives a last frame at a time-out
             self._set(ReaderState.LIVE, "")
-        return TimedFrame(self._clock.time(frame.arrival_s, frame.source_s), frame)
+        return TimedFrame(self._newest_s, frame)
 
     def _wait(self, connection: _Connection, error: SourceError) -> bool:
         """Wait before the next try; return True where it was ended by a stop."""

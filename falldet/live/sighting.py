@@ -28,6 +28,7 @@ class Sighting:
         events: fall events that began or changed.
         active: events in progress, with the track that each follows now.
         places: where people lie.
+        upright_tracks: tracks that were seen upright, now or before.
         interrupted: whether tracks and events end here, because no frame arrives or the service stops.
         scores: latest fall score of each track.
     """
@@ -40,6 +41,7 @@ class Sighting:
     events: tuple[Event, ...] = ()
     active: tuple[tuple[int, Event], ...] = ()
     places: tuple[LyingPlace, ...] = ()
+    upright_tracks: frozenset[int] = frozenset()
     interrupted: bool = False
     scores: dict[int, float] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import av.error
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.video import is_stream, upright
+from falldet.io.video import FORMATS_WITHOUT_CLOCK, is_stream, upright
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 2.5
@@ -26,8 +27,8 @@ MAX_DAMAGED_PACKETS = 250
 NETWORK_PROTOCOLS = "rtsp,rtsps,rtp,srtp,http,https,httpproxy,hls,tcp,udp,tls,crypto,data"
 """What a URL may lead FFmpeg to; a stream must not open local files."""
 
-NO_CLOCK = {"mpjpeg", "mjpeg", "video4linux2,v4l2", "v4l2"}
-"""Formats timed by arrival: multipart JPEG has no clock, and FFmpeg assumes 25 frames a second."""
+TIMED_BY_ARRIVAL = FORMATS_WITHOUT_CLOCK | {"v4l2", "video4linux2,v4l2"}
+"""A webcam's own times are not used: drivers disagree about their clock."""
 
 SEGMENTED = {"hls", "dash"}
 """Formats whose frames arrive in bursts, and are played at their own pace."""
@@ -107,7 +108,7 @@ class LiveSource:
         else:
             context.thread_type = "SLICE"  # frame threads delay each frame by one more
         name = self._container.format.name
-        self.has_clock = name not in NO_CLOCK
+        self.has_clock = name not in TIMED_BY_ARRIVAL
         self._is_played = self._is_file or name in SEGMENTED or bool(self._container.duration)
 
     def __enter__(self) -> LiveSource:
@@ -169,7 +170,7 @@ class LiveSource:
 def open_options(address: str, transport: str = "tcp") -> tuple[str, str | None, dict[str, str]]:
     """Return FFmpeg's name of a source, its format where it must be told, and options for live reading."""
     if address.isdigit():
-        return f"/dev/video{address}", "v4l2", {"use_wallclock_as_timestamps": "1"}
+        return f"/dev/video{address}", "v4l2", {}
     if not is_stream(address):
         return address, None, {"protocol_whitelist": "file"}
     options = {"protocol_whitelist": NETWORK_PROTOCOLS}
@@ -182,9 +183,12 @@ def _open(address: str, transport: str) -> av.container.InputContainer:
     if not is_stream(address) and not Path(address).is_file():
         raise SourceError("no such file", needs_user=True)
     name, form, options = open_options(address, transport)
+    begun_s = time.monotonic()
     try:
         container = av.open(name, format=form, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if time.monotonic() - begun_s >= 0.9 * OPEN_TIMEOUT_S:  # FFmpeg then speaks of invalid data
+            raise SourceError("no answer in time") from None
         raise _source_error(error) from None
     if not container.streams.video:
         container.close()

@@ -201,7 +201,8 @@ class Store:
                     (change.incident, change.number, change.kind, _text(change.time), body),
                 )
             database.executemany(
-                "INSERT OR IGNORE INTO outbox (id, notifier, body, priority, made, due) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO outbox (id, notifier, body, priority, made, due) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
                 [(m.id, m.notifier, m.body, m.priority, _text(changes[-1].time), _text(m.due)) for m in messages],
             )
 
