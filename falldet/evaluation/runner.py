@@ -47,9 +47,9 @@ class EvaluationJob:
     thresholds: tuple[float, ...]
     cache: Path
 
-    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[ClipRecord], ClipEvaluation]:
-        """Return the function that evaluates one clip; it raises FalldetError where the clip is unreadable."""
-        config = self.config.with_threads(threads) if threads else self.config
+    def load(self, stop_if_asked: Callable[[], None]) -> Callable[[ClipRecord], ClipEvaluation]:
+        """Return the function that evaluates one clip; it raises FalldetError where the clip can't be read."""
+        config = self.config.with_threads(1)
         recognizer, cache = load_recognizer(config), pose_cache(self.cache, config)
 
         def evaluate(clip: ClipRecord) -> ClipEvaluation:
