@@ -52,7 +52,7 @@ def cache(tmp_path: Path, video: Path) -> PoseCache:
         scene.frame_times(), seen.sum(axis=1), keypoints[seen], scores[seen], boxes, box_scores, image_hw
     )
     made = PoseCache(tmp_path / "poses", lambda: pytest.fail("the poses are cached"), "true poses")
-    poses.save(made.folder / f"{made._key(video)}.npz")
+    poses.save(made.path_of(video))
     return made
 
 
