@@ -39,8 +39,8 @@ def label_windows(
     where it was at most `clear_overlap`. Windows in between are ambiguous and left out. Lying after the descent is not
     a fall.
 
-    The first person of a clip is the one who falls. A person visible together with the first one during a fall is a
-    bystander: the bystander's fall windows are left out. A person who is not is taken for the first one under another
+    The fall intervals are those of the clip's first person. A person visible together with the first one during a fall
+    is a bystander: the bystander's fall windows are left out. Any other person is taken for the first one under another
     track id.
 
     Args:

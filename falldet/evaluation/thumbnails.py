@@ -25,7 +25,7 @@ def draw_strip(video: Path, event: Event, time_s: np.ndarray, keypoints: np.ndar
         video: the clip.
         event: the alert.
         time_s: (T,) times of the processed frames in seconds.
-        keypoints: (T, K, 2) pixels, of the person who raised the alert.
+        keypoints: (T, K, 2) pixels, of the alarmed person.
         scores: (T, K); 0 where the person was not seen.
 
     Raises:
