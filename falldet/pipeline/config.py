@@ -1,4 +1,4 @@
-"""Configuration of the pipeline: one group of settings per stage."""
+"""The configuration of the whole pipeline: one group of settings a stage."""
 
 from __future__ import annotations
 
@@ -22,19 +22,7 @@ from falldet.stages.windows import WindowSettings
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings of all stages, as in configs/detect.toml.
-
-    Attributes:
-        pose: choice of the pose source.
-        movenet: the embedded pose source.
-        topdown: the pose source of a detector and a pose network.
-        sampling: frames on which pose estimation runs.
-        tracker: tracking of people from frame to frame.
-        windows: sliding windows over the tracks.
-        recognizer: network that scores the windows.
-        fusion: fusion of the scores of overlapping windows.
-        events: decision of fall events.
-    """
+    """Everything configs/detect.toml may say, one group a stage."""
 
     pose: PoseSettings = field(default_factory=PoseSettings)
     movenet: MoveNetSettings = field(default_factory=MoveNetSettings)
@@ -48,11 +36,7 @@ class Config:
 
     @classmethod
     def from_groups(cls, groups: Mapping[str, Any]) -> Config:
-        """Return a configuration from groups of values, the rest at default.
-
-        Raises:
-            FalldetError: a group or key is unknown, or a value has the wrong type or is out of range.
-        """
+        """Return the configuration made from groups of values; raises FalldetError at an unknown group or key."""
         kinds = typing.get_type_hints(cls)
         for name, values in groups.items():
             if name not in kinds:
@@ -62,7 +46,7 @@ class Config:
         return cls(**{name: build(kinds[name], values, name) for name, values in groups.items()})
 
     def with_threads(self, threads: int) -> Config:
-        """Return the configuration with `threads` processor threads for each model whose `threads` is 0."""
+        """Return the configuration with so many processor threads for every model that leaves them open."""
         return replace(
             self,
             movenet=replace(self.movenet, threads=self.movenet.threads or threads),

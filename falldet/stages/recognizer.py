@@ -102,7 +102,7 @@ class Recognizer:
 
 
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
-    """Return normalization, frames and window length in seconds from the metadata that tools/export.py has written."""
+    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
     written = read_metadata(model, "normalise", "frames", "window_s")
     normalization, length_s = written.get("normalise"), written.get("window_s")
     if normalization not in get_args(Normalization) or not written.get("frames"):
