@@ -11,7 +11,7 @@ from falldet.stages.frame_sampling import FrameSampler
 from falldet.types import Frame, People
 
 LOOKAHEAD_FRAMES = 8
-"""Frames read ahead at most. More: bridges more skipped frames, more memory."""
+"""Frames read in advance at most. More: bridges more skipped frames, more memory."""
 
 
 class PosePrefetcher:
@@ -42,7 +42,7 @@ class PosePrefetcher:
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[People] | None]]:
         """Yield each frame with the future of its people; None for a skipped frame."""
         if self._prefetch:
-            frames = self._read_ahead(frames)
+            frames = self._with_inferences_started(frames)
         for frame, process in self._sampler.sample(frames, lambda frame: frame.time_s):
             future = self._futures.pop(frame.index, None)
             if process:
@@ -52,19 +52,19 @@ class PosePrefetcher:
                     future.result()  # a wrong forecast: wait, so that no more than `prefetch` are in flight
                 yield frame, None
 
-    def _read_ahead(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield `frames`; before each one, start pose estimation on the frames ahead as far as there is room."""
+    def _with_inferences_started(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Yield `frames`; before each one, start pose estimation on coming frames while there is room."""
         source, waiting = iter(frames), deque[Frame]()
         while True:
             will_process = self._sampler.forecast()
-            for frame in self._frames_ahead(source, waiting):
+            for frame in self._coming_frames(source, waiting):
                 if will_process(frame.time_s) and self._has_room and frame.index not in self._futures:
                     self._futures[frame.index] = self._pose_source.submit(frame.image)
             if not waiting:
                 return
             yield waiting.popleft()
 
-    def _frames_ahead(self, source: Iterator[Frame], waiting: deque[Frame]) -> Iterator[Frame]:
+    def _coming_frames(self, source: Iterator[Frame], waiting: deque[Frame]) -> Iterator[Frame]:
         """Yield the waiting frames; then, while there is room, read further frames into `waiting` and yield them."""
         yield from tuple(waiting)
         while len(waiting) < LOOKAHEAD_FRAMES and (not waiting or self._has_room):

@@ -85,8 +85,8 @@ def test_pose_prefetcher_estimates_every_frame_in_its_turn_where_the_pose_source
         assert (source.submitted[-1] == frame.index) is process
 
 
-@pytest.mark.parametrize(("prefetch", "ahead"), [(0, 1), (1, LOOKAHEAD_FRAMES), (5, LOOKAHEAD_FRAMES)])
-def test_pose_prefetcher_reads_few_frames_ahead(prefetch: int, ahead: int) -> None:
+@pytest.mark.parametrize(("prefetch", "advance"), [(0, 1), (1, LOOKAHEAD_FRAMES), (5, LOOKAHEAD_FRAMES)])
+def test_pose_prefetcher_reads_few_frames_in_advance(prefetch: int, advance: int) -> None:
     read: list[int] = []
 
     def frames() -> Iterator[Frame]:
@@ -96,7 +96,7 @@ def test_pose_prefetcher_reads_few_frames_ahead(prefetch: int, ahead: int) -> No
 
     sampler = FrameSampler(replace(BY_MOTION, idle_fps=1))
     for frame, future in PosePrefetcher(sampler, ThreadedScenePoses(), prefetch).run(frames()):
-        assert read[-1] - frame.index <= ahead
+        assert read[-1] - frame.index <= advance
         if future is not None:
             sampler.update(frame.time_s, 0.0, [])
     assert len(read) == len(FRAMES)
