@@ -46,13 +46,13 @@ pace = dict(
 
 # falldet.stages.tracking.TrackerSettings
 tracker = dict(
-    matching="pose",
     min_iou=0.2,
     pose_weight=0.75,
     box_scale=1.25,
     min_hits=2,
     new_track_threshold=0.15,
     max_lost_s=3.0,
+    max_unconfirmed_s=0.6,
     lost_decay_s=1.0,
     duplicate_similarity=0.6,
     velocity_memory_s=0.1,
