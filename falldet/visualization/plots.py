@@ -6,7 +6,6 @@ through pyplot, so nothing here depends on a display or leaves figures open.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from falldet.io.files import atomic_write
 from falldet.types import Event
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24", "#4D4D4D")
@@ -272,8 +272,5 @@ def _whole_numbers(axes: Axes, epochs: Sequence[float]) -> None:
 
 
 def _save(figure: Figure, path: str | Path) -> None:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with atomic_write(Path(path), binary=True) as stream:
+        figure.savefig(stream, format="png")
