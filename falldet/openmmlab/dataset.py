@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from mmaction.datasets import PoseDataset
 from mmaction.registry import DATASETS
 
-from falldet.data.annotations import load_annotations
+from falldet.data.annotations import Annotation, load_annotations
 from falldet.data.window_labels import label_windows
 from falldet.errors import FalldetError
+from falldet.stages.windows import WindowSettings
 
 
 @DATASETS.register_module()
@@ -21,8 +23,9 @@ class FallDataset(PoseDataset):
         ann_file: the pickle that tools/extract_kpts.py writes, or several; read without running code from them.
         pipeline: transforms, in order.
         split: name of one of the file's splits, or None for every clip.
-        window: None makes every clip one sample. A dict makes every clip its labeled windows: the keyword arguments
-            of `falldet.data.window_labels.label_windows`, such as `dict(length_s=2.0, stride_s=0.5)`, in seconds.
+        window: None makes every clip one sample. A dict cuts every clip into labeled windows: it holds the fields of
+            `WindowSettings` and the keyword arguments of `falldet.data.window_labels.label_windows`, such as
+            `dict(length_s=2.0, stride_s=0.5)`.
         kwargs: passed on to MMAction2's dataset.
 
     A sample holds `keypoint` (M, T, V, 2) float32 pixels, `keypoint_score` (M, T, V) float32, `img_shape` (h, w),
@@ -44,7 +47,7 @@ class FallDataset(PoseDataset):
         self.ann_files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
         super().__init__("", pipeline, split=split, **kwargs)
 
-    def load_data_list(self) -> list[dict[str, Any]]:
+    def load_data_list(self) -> list[Annotation]:
         """Return the samples of the split, of all files.
 
         Raises:
@@ -56,7 +59,7 @@ class FallDataset(PoseDataset):
             raise FalldetError(f"split {self.split!r} of {names} holds no sample; extract more clips or choose another")
         return samples
 
-    def _samples(self, path: str) -> list[dict[str, Any]]:
+    def _samples(self, path: str) -> list[Annotation]:
         content = load_annotations(path)
         annotations = content["annotations"]
         if self.split is not None:
@@ -68,4 +71,6 @@ class FallDataset(PoseDataset):
         annotations = [item for item in annotations if not item["frame_dir"].startswith(self.leave_out)]
         if self.window is None:
             return annotations
-        return [sample for annotation in annotations for sample in label_windows(annotation, **self.window)]
+        labels = dict(self.window)
+        settings = WindowSettings(**{f.name: labels.pop(f.name) for f in fields(WindowSettings) if f.name in labels})
+        return [sample for annotation in annotations for sample in label_windows(annotation, settings, **labels)]

@@ -96,6 +96,24 @@ def area_under_roc(labels: np.ndarray, fall: np.ndarray) -> float | None:
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+def precision_recall(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, float | None]:
+    """Return precision (P,) and rising recall (P,), starting at (1, 0), and the average precision, None without a fall.
+
+    Args:
+        labels: (N,) integers, 1 = fall.
+        scores: (N,); samples of equal score share one point.
+    """
+    labels, scores = np.asarray(labels).astype(bool), np.asarray(scores, dtype=np.float64)
+    if not labels.any():
+        return np.ones(1), np.zeros(1), None
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    true_positives = np.cumsum(labels[order])[last_of_ties]
+    positives = np.flatnonzero(last_of_ties) + 1
+    precision, recall = np.append(1.0, true_positives / positives), np.append(0.0, true_positives / labels.sum())
+    return precision, recall, float(np.sum(np.diff(recall) * precision[1:]))
+
+
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from falldet.errors import FalldetError
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.hooks import versions
-from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
+from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, precision_recall, write_json
 from falldet.openmmlab.recognizer import build_recognizer
 from falldet.openmmlab.training import quiet_libraries
 from falldet.visualization.plots import confusion_matrix_plot, precision_recall_plot
@@ -61,7 +61,14 @@ def evaluate_checkpoint(
     confusion_matrix_plot(
         folder / "confusion_matrix.png", tp=report.tp, fp=report.fp, tn=report.tn, fn=report.fn, title=name
     )
-    precision_recall_plot(folder / "pr_curve.png", metric.labels, metric.fall, metric.threshold, title=name)
+    precision_recall_plot(
+        folder / "pr_curve.png",
+        precision_recall(metric.labels, metric.fall),
+        (report.precision, report.sensitivity),
+        metric.threshold,
+        float(metric.labels.mean()) if len(metric.labels) else None,
+        title=name,
+    )
     metric.save_scores(folder / "scores.npz")
     write_json(
         folder / "metrics.json",

@@ -82,3 +82,21 @@ def test_scores_are_kept_with_their_names(tmp_path: Path) -> None:
         assert kept["name"].tolist() == ["clip_a", "clip_b"]
         assert kept["label"].tolist() == [1, 0]
         assert kept["fall"].tolist() == [0.75, 0.25]
+
+
+def test_precision_recall_against_values_by_hand() -> None:
+    precision, recall, average = metrics.precision_recall(np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1]))
+    np.testing.assert_allclose(precision, [1, 1, 1 / 2, 2 / 3, 2 / 4])
+    np.testing.assert_allclose(recall, [0, 1 / 2, 1 / 2, 1, 1])
+    assert average == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+
+def test_precision_recall_gives_equal_scores_one_point() -> None:
+    precision, recall, average = metrics.precision_recall(np.array([1, 0, 1, 0]), np.full(4, 0.5))
+    np.testing.assert_allclose(precision, [1, 0.5])
+    np.testing.assert_allclose(recall, [0, 1])
+    assert average == pytest.approx(0.5)
+
+
+def test_precision_recall_without_a_fall_has_no_average() -> None:
+    assert metrics.precision_recall(np.zeros(3), np.zeros(3))[2] is None
