@@ -39,7 +39,7 @@ from falldet.pose.source import NoPoseSource
 from falldet.runtime import signals as cli
 from falldet.skeleton import FLIP_INDICES, HIPS, JOINT_COUNT
 from falldet.synthetic.camera import NEAR_M, Camera
-from falldet.synthetic.pose_noise import observe_joints
+from research.synthetic_data.pose_noise import add_pose_noise
 from research.accuracy.keypoint_events import CONFIG, observed_clip
 from research.synthetic_data.mocap import CHARACTER_M, Motion, read_motion
 
@@ -173,7 +173,7 @@ def _clip(
         shown = _longest_run(inside.sum(axis=1) > JOINT_COUNT // 2)
         if shown.stop - shown.start < min(SHORTEST_S * FPS, len(times)):
             continue
-        keypoints, scores = observe_joints(pixels[shown], inside[shown], depth[shown], rng)
+        keypoints, scores = add_pose_noise(pixels[shown], inside[shown], depth[shown], rng)
         if scores.any(axis=1).mean() > 0.5:
             shape = (camera.height, camera.width)
             return _annotation(name, times[shown] - times[shown.start], keypoints, scores, shape)

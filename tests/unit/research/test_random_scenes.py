@@ -1,4 +1,4 @@
-"""Scenes drawn by lot and what a pose model would report of them: keypoints to train on."""
+"""Random scenes and pose noise: keypoints to train on."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from falldet.data.annotations import check_annotations, load_annotations
-from falldet.stages.windows import FALL, label_windows
-from falldet.synthetic.pose_noise import annotate_scene, keypoint_clips, observe_joints
+from falldet.data.window_labels import FALL, label_windows
 from falldet.synthetic.presets import SCENES
-from falldet.synthetic.random_scenes import CLIP_S, random_camera, random_scene
+from research.synthetic_data.pose_noise import add_pose_noise, annotate_scene, keypoint_clips
+from research.synthetic_data.random_scenes import CLIP_S, random_camera, random_scene
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_scene_has_the_fall_it_was_asked_for(seed: int) -> None:
+def test_random_scene_has_a_fall_or_none(seed: int) -> None:
     falling, daily = (random_scene(np.random.default_rng(seed), falls) for falls in (True, False))
     ((person, start_s, stop_s),) = falling.falls()
     assert person == 0
@@ -30,7 +30,7 @@ def test_a_scene_has_the_fall_it_was_asked_for(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_whoever_falls_ends_low(seed: int) -> None:
+def test_random_scene_ends_a_fall_on_the_floor(seed: int) -> None:
     scene = random_scene(np.random.default_rng(seed), falls=True)
     ((_, start_s, stop_s),) = scene.falls()
     before, after = scene.points(np.array([start_s, stop_s]))[:, 0, :17, 2]
@@ -38,13 +38,13 @@ def test_whoever_falls_ends_low(seed: int) -> None:
     assert after.mean() < 0.75 * before.mean()
 
 
-def test_the_same_seed_gives_the_same_scene_and_another_seed_another() -> None:
+def test_random_scene_depends_on_the_seed_alone() -> None:
     first, again, other = (random_scene(np.random.default_rng(seed), falls=True) for seed in (3, 3, 4))
     assert first == again
     assert first != other
 
 
-def test_cameras_look_at_the_person_from_eye_level_to_straight_above(rng: np.random.Generator) -> None:
+def test_random_camera_is_aimed_at_the_person_from_all_elevations(rng: np.random.Generator) -> None:
     cameras = [random_camera(rng) for _ in range(300)]
     middles = np.array(
         [camera.project(np.array([0.0, 0.0, 0.9]))[0] / (camera.width, camera.height) for camera in cameras]
@@ -56,7 +56,7 @@ def test_cameras_look_at_the_person_from_eye_level_to_straight_above(rng: np.ran
     assert len({(camera.width, camera.height) for camera in cameras}) == 3
 
 
-def test_clips_are_annotations_that_training_reads(rng: np.random.Generator) -> None:
+def test_keypoint_clips_are_annotations_for_training(rng: np.random.Generator) -> None:
     clips = list(keypoint_clips(10, rng))
     check_annotations({"split": {"train": [clip["frame_dir"] for clip in clips]}, "annotations": clips}, "scenes")
     assert [clip["label"] for clip in clips] == [1, 0] * 5
@@ -64,32 +64,32 @@ def test_clips_are_annotations_that_training_reads(rng: np.random.Generator) -> 
     assert 5 <= labels.count(FALL) < len(labels) / 2
 
 
-def test_observation_keeps_joints_near_the_truth_and_marks_what_is_missing(rng: np.random.Generator) -> None:
+def test_add_pose_noise_keeps_joints_near_the_truth_and_marks_missing_ones(rng: np.random.Generator) -> None:
     scene = SCENES["walk"]()
-    keypoints, seen = scene.keypoints()
-    depth = np.full(seen[:, 0].shape, 4.0)
-    seen[:, 0, 3] = 0
-    observed, scores = observe_joints(keypoints[:, 0], seen[:, 0], depth, rng)
+    keypoints, visible = scene.keypoints()
+    depth = np.full(visible[:, 0].shape, 4.0)
+    visible[:, 0, 3] = 0
+    noisy, scores = add_pose_noise(keypoints[:, 0], visible[:, 0], depth, rng)
     assert (scores[:, 3] == 0).all()
-    assert (observed[scores == 0] == 0).all()
+    assert (noisy[scores == 0] == 0).all()
     found = scores > 0
     assert found.mean() > 0.6
     assert 0.3 < scores[found].mean() < 0.7
     height = np.ptp(keypoints[0, 0, :, 1])
-    errors = np.linalg.norm(observed - keypoints[:, 0], axis=2)[found] / height
+    errors = np.linalg.norm(noisy - keypoints[:, 0], axis=2)[found] / height
     assert 0.005 < np.median(errors) < 0.08
 
 
-def test_the_far_side_of_a_body_is_less_sure() -> None:
+def test_add_pose_noise_lowers_the_scores_of_the_far_side() -> None:
     rng = np.random.default_rng(0)
     depth = np.full((40, 17), 4.0)
     depth[:, 5] = 4.4  # the left shoulder lies behind the body
-    pairs = [observe_joints(np.ones((40, 17, 2)) * 100, np.ones((40, 17)), depth, rng)[1][:, 5:7] for _ in range(60)]
+    pairs = [add_pose_noise(np.ones((40, 17, 2)) * 100, np.ones((40, 17)), depth, rng)[1][:, 5:7] for _ in range(60)]
     behind, before = np.mean([pair.mean(axis=0) for pair in pairs], axis=0)
     assert behind < before - 0.1
 
 
-def test_a_scene_is_annotated_with_its_fall(rng: np.random.Generator) -> None:
+def test_annotate_scene_has_the_fall(rng: np.random.Generator) -> None:
     annotation = annotate_scene(SCENES["sample"](), "sample", rng)
     assert annotation["label"] == 1
     ((start_s, stop_s),) = annotation["fall_intervals"]
@@ -97,33 +97,35 @@ def test_a_scene_is_annotated_with_its_fall(rng: np.random.Generator) -> None:
     assert annotation["keypoint"].shape == (1, 300, 17, 2)
 
 
-def test_the_tool_writes_the_same_file_for_the_same_seed(tmp_path: Path) -> None:
+def test_compose_scenes_writes_the_same_file_for_the_same_seed(tmp_path: Path) -> None:
     files = []
     for name in ("a.pkl", "b.pkl"):
         command = [
             sys.executable,
-            str(ROOT / "tools" / "compose_scenes.py"),
+            "-m",
+            "research.synthetic_data.compose_scenes",
             "--clips",
             "3",
             "--out",
             str(tmp_path / name),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         assert f"3 clips written to {tmp_path / name}" in done.stdout
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
     assert len(load_annotations(tmp_path / "a.pkl")["annotations"]) == 3
 
 
-def test_no_clips_are_refused(tmp_path: Path) -> None:
+def test_compose_scenes_refuses_no_clips(tmp_path: Path) -> None:
     command = [
         sys.executable,
-        str(ROOT / "tools" / "compose_scenes.py"),
+        "-m",
+        "research.synthetic_data.compose_scenes",
         "--clips",
         "0",
         "--out",
         str(tmp_path / "x.pkl"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 2
     assert "--clips must be at least 1" in done.stderr
