@@ -18,7 +18,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield the path of an empty temporary file beside `path`, which is renamed to `path` when the block ends well.
+    """Yield the path of an empty temporary file next to `path`, which is renamed to `path` when the block ends well.
 
     For writers that open their file by name; `atomic_write` is for all others. A block that raises leaves an older
     file under `path` as it was. Missing folders are created.

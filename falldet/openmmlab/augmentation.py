@@ -20,7 +20,7 @@ class AugmentSkeleton(BaseTransform):
 
     Args:
         tilt_degrees: largest rotation of the whole window, either way (a camera that is not level).
-        stretch: largest factor on width over height, either way (a camera that looks down).
+        stretch: largest factor on width over height, either way (a camera pitched down).
         jitter: standard deviation of the noise on each joint in each frame, relative to the person's size.
         drop_joint: share of joint observations that go missing, one by one.
         drop_limb: probability that one joint is missing in all frames.

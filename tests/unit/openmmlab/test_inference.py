@@ -182,7 +182,7 @@ def test_top_down_gives_the_skeletons_of_movenet(
     source, embedded, alike = TopDown(nano_detector, tinypose), MoveNet(), []
     (video,) = shared_data.rglob("fall-07-cam0.mp4")
     for frame in list(read_frames(video))[:60:4]:
-        people, others = source(frame.image), embedded(frame.image)
+        people, others = source.submit(frame.image).result(), embedded.submit(frame.image).result()
         weights = np.sqrt(people.scores[:, None] * others.scores[None])
         alike.append(
             object_keypoint_similarity(people.keypoints, others.keypoints, weights, box_area(people.boxes)).max()
@@ -200,7 +200,9 @@ def test_top_down_keeps_a_lying_person_that_the_detector_misses(
     images = [frame.image for frame in read_frames(video)][::3]
     carrying = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1))
     alone = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1, max_undetected_frames=0))
-    kept, detected = (np.array([len(source(image)) for image in images[-20:]]) for source in (carrying, alone))
+    kept, detected = (
+        np.array([len(source.submit(image).result()) for image in images[-20:]]) for source in (carrying, alone)
+    )
     assert (kept > 0).mean() >= 0.95
     assert (detected > 0).mean() < (kept > 0).mean()
     assert (kept[-10:] == 1).all(), "a person with two tracks in the fall has one again"
