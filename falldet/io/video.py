@@ -126,7 +126,7 @@ class VideoReader:
             time_s = pts_s - first_s if pts_s is not None and first_s is not None else last_s + period_s
             if time_s <= last_s:  # a repeated or backward timestamp
                 time_s = last_s + period_s
-            yield Frame(index, float(time_s), _to_bgr(decoded))
+            yield Frame(index, float(time_s), to_bgr(decoded))
             index, last_s = index + 1, time_s
         if index == 0:
             raise FalldetError(f"no frame could be read from {redacted(self.source)}; is the file complete?")
@@ -227,7 +227,7 @@ def _frame_rate(stream: av.VideoStream) -> float:
     return DEFAULT_FPS
 
 
-def _to_bgr(frame: av.VideoFrame) -> np.ndarray:
+def to_bgr(frame: av.VideoFrame) -> np.ndarray:
     """Return a decoded frame as (H, W, 3) uint8 BGR, rotated as its metadata says."""
     # One thread: for a frame of ordinary size, waking others takes longer than the conversion.
     image = frame.reformat(format="bgr24", threads=1).to_ndarray()
