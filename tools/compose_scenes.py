@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from falldet.runtime import signals as cli
+from falldet.cli.process import EXIT_OK, run
 
 
 def main() -> int:
@@ -34,8 +34,8 @@ def main() -> int:
     split = {"train": [annotation["frame_dir"] for annotation in annotations]}
     dump_annotations({"split": split, "annotations": annotations}, arguments.out)
     sys.stdout.write(f"{len(annotations)} clips written to {arguments.out}\n")
-    return cli.EXIT_OK
+    return EXIT_OK
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -12,13 +12,14 @@ from pathlib import Path
 from falldet.errors import FalldetError
 from falldet.models.downloads import Url
 from falldet.models.resumable_file import SourceError, mismatch, resumable_file, sweep_parts
+from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS, Checkpoint
 
 __all__ = ["CHECKPOINTS", "SHIPPED_FOLDER", "Checkpoint", "cache_folder", "find_checkpoint"]
 
 log = logging.getLogger(__name__)
 
-SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
+SHIPPED_FOLDER = shipped_folder("checkpoints")
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
