@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     out_dir, results = _run_sources(arguments, config)
     took_s = time.perf_counter() - started
     frames = sum(0 if isinstance(result, FalldetError) else result.frames for result in results)
-    codes = [_tell(source, result) for source, result in zip(arguments.sources, results, strict=True)]
+    codes = [tell(source, result) for source, result in zip(arguments.sources, results, strict=True)]
     if frames:
         rate = f"{frames} frames in {took_s:.1f} s ({frames / took_s:.0f} per second)"
         sys.stdout.write(f"{rate}; results in {out_dir}\n")
@@ -88,7 +88,7 @@ def _run_sources(
     return out_dir, run_sources(sources, detector, outputs)
 
 
-def _tell(source: str, result: RunResult | FalldetError) -> int:
+def tell(source: str, result: RunResult | FalldetError) -> int:
     """Tell what came out of a source; return its exit code."""
     from falldet.io.video import redacted
 

@@ -72,13 +72,11 @@ class Config:
         """Return the configuration made from groups of values; raises FalldetError at an unknown group or key."""
         kinds = typing.get_type_hints(cls)
         for name, values in groups.items():
-            refuse_old_name(name)
+            _refuse_old_names(name, values)
             if name not in kinds:
                 raise FalldetError(unknown_key(name, name, kinds))
             if not isinstance(values, dict):
                 raise FalldetError(f"{name} must be a group of settings, got {values!r}")
-            for key in values:
-                refuse_old_name(f"{name}.{key}")
         return cls(**{name: build(kinds[name], values, name) for name, values in groups.items()})
 
     def groups(self) -> dict[str, dict[str, Any]]:
@@ -101,6 +99,12 @@ class Config:
             topdown=replace(self.topdown, threads=self.topdown.threads or threads),
             recognizer=replace(self.recognizer, threads=self.recognizer.threads or threads),
         )
+
+
+def _refuse_old_names(group: str, values: Any) -> None:
+    for key in values if isinstance(values, dict) else ():
+        refuse_old_name(f"{group}.{key}")
+    refuse_old_name(group)
 
 
 def _plain(value: Any) -> Any:
