@@ -12,11 +12,12 @@ from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.downloads import Url
 from falldet.models.resumable_file import SourceError, mismatch, open_resumable, sweep_parts
+from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS, Checkpoint
 
 logger = logging.getLogger(__name__)
 
-SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
+SHIPPED_FOLDER = shipped_folder("checkpoints")
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:

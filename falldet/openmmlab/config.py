@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from falldet.config import read_settings, unknown_key
+from falldet.config import parse_override, place_of
 from falldet.errors import FalldetError
+from falldet.models.literal_config import read_literal_config
 
 SPLITS = ("train", "val", "test")
 _OWN_IMPORTS = ["falldet.openmmlab"]
@@ -40,8 +40,12 @@ def load_config(
         config = Config.fromfile(path)
     except (SyntaxError, NameError, KeyError, OSError, ValueError) as error:
         raise FalldetError(f"{path} is not a config that can be read: {error}") from None
-    changes = dict(_parse(config, override) for override in overrides)
-    config.merge_from_dict(changes)
+    for override in overrides:
+        name, value = parse_override(override)
+        if name == "ann_file":
+            raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
+        place_of(name, config)
+        config.merge_from_dict({name: value})
     if ann_files:
         for split in SPLITS:
             dataset = innermost_dataset(config, split)
@@ -81,7 +85,7 @@ def config_beside(checkpoint: str | Path) -> Path:
         raise FalldetError(
             f"{what} beside {checkpoint}; export it with `python tools/export.py CONFIG {checkpoint}`, which names one"
         )
-    content = read_settings(found[0])
+    content = read_literal_config(found[0])
     imports = (content.get("custom_imports") or {}).get("imports", [])
     dotted = [name for name in _types(content) if "." in name]
     if "_base_" in content or [name for name in imports if name not in _OWN_IMPORTS] or dotted:
@@ -98,35 +102,3 @@ def _types(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [name for inner in value for name in _types(inner)]
     return []
-
-
-def _parse(config: Config, override: str) -> tuple[str, Any]:
-    """Return the key and the value of an override, after a look whether the config has a place for it."""
-    name, equals, text = override.partition("=")
-    if not equals:
-        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
-    if name == "ann_file":
-        raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
-    *groups, last = name.split(".")
-    target: Any = config
-    for group in groups:
-        inner = _member(target, group)
-        if not isinstance(inner, Mapping | list):
-            raise FalldetError(unknown_key(name, group, _names(target)))
-        target = inner
-    if (not groups or isinstance(target, list)) and _member(target, last) is None and last not in _names(target):
-        raise FalldetError(unknown_key(name, last, _names(target)))
-    try:
-        return name, ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return name, text
-
-
-def _member(target: Any, name: str) -> Any:
-    if isinstance(target, list):
-        return target[int(name)] if name.isdigit() and int(name) < len(target) else None
-    return target.get(name)
-
-
-def _names(target: Any) -> list[str]:
-    return [str(i) for i in range(len(target))] if isinstance(target, list) else [str(key) for key in target]

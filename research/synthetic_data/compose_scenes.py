@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.data.annotations import dump_annotations
-from falldet.runtime import signals as cli
 from research.synthetic_data.pose_noise import keypoint_clips
 
 
@@ -36,8 +36,8 @@ def main() -> int:
     split = {"train": [annotation["frame_dir"] for annotation in annotations]}
     dump_annotations({"split": split, "annotations": annotations}, arguments.out)
     sys.stdout.write(f"{len(annotations)} clips written to {arguments.out}\n")
-    return cli.EXIT_OK
+    return EXIT_OK
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)
