@@ -15,6 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import falldet.openmmlab  # noqa: F401  first: it makes the installed OpenMMLab wheels usable
+
+# isort: split
 import cv2
 import numpy as np
 import torch
