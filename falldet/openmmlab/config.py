@@ -1,4 +1,4 @@
-"""Run configs: read with overrides, and found again beside a checkpoint."""
+"""MMEngine configs of training runs: read with overrides, and found in the folder of a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_config(
         path: a config file. It is Python code and runs: name only files you trust.
         overrides: `key.sub=value` strings; an element of a list is named by its number.
         ann_files: annotation files that replace the config's in all three data loaders.
-        more_ann_files: annotation files to train on besides.
+        more_ann_files: annotation files to train on in addition.
 
     Raises:
         FalldetError: the file is missing or broken, or an override names an unknown key.
@@ -55,7 +55,7 @@ def load_config(
 
 
 def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
-    """Return the settings of a split's dataset, the first of several, out of RepeatDataset and the like."""
+    """Return the config of a split's dataset, the first of several, unwrapped from RepeatDataset and ConcatDataset."""
     dataset = config[f"{split}_dataloader"].dataset
     while "dataset" in dataset or "datasets" in dataset:
         dataset = dataset.dataset if "dataset" in dataset else dataset.datasets[0]
@@ -63,16 +63,16 @@ def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
 
 
 def config_beside(checkpoint: str | Path) -> Path:
-    """Return the config that a training run left beside its checkpoint, once it is known to run no code.
+    """Return the config in the folder of a checkpoint, checked to run no code.
 
-    A run's own dump holds nothing but literals, and its types are names in OpenMMLab's registries. A file that holds
-    anything else is refused: checkpoints travel with their folder, and nobody has looked at what lies in it.
+    The config that a training run writes holds literals alone, and its types are names in OpenMMLab's registries. A
+    file with anything else is refused: checkpoints are shared with their folder, whose contents may be unknown.
 
     Args:
         checkpoint: a .pth file in a work dir.
 
     Raises:
-        FalldetError: there is no config or more than one, or the one there is could run code.
+        FalldetError: the folder has no config or more than one, or the config could run code.
     """
     folder = Path(checkpoint).parent
     found = sorted(folder.glob("*.py"))
@@ -86,7 +86,7 @@ def config_beside(checkpoint: str | Path) -> Path:
     dotted = [name for name in _types(content) if "." in name]
     if "_base_" in content or [name for name in imports if name not in _OWN_IMPORTS] or dotted:
         raise FalldetError(
-            f"{found[0]} can run code (a base file, an import or a dotted type); look at it, then use tools/export.py"
+            f"{found[0]} can run code (a base file, an import or a dotted type); read it, then use tools/export.py"
         )
     return found[0]
 

@@ -13,7 +13,7 @@ import openvino
 from falldet.config import read_settings
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.checkpoints import CHECKPOINTS, cache_folder, find_checkpoint
+from falldet.models.checkpoints import cache_folder, find_checkpoint
 from falldet.models.openvino import (
     Precision,
     compile_model,
@@ -22,6 +22,7 @@ from falldet.models.openvino import (
     openvino_core,
     read_metadata,
 )
+from falldet.models.zoo import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from falldet.errors import FalldetError
 from falldet.evaluation.markdown import table
-from falldet.io.video import VideoWriter, probe, read_frames
+from falldet.io.video import probe, read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.decision import EventDecision
 from falldet.pipeline.detector import FallDetector

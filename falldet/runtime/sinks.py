@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
-from falldet.io.video import VideoInfo, VideoWriter
+from falldet.io.video import VideoInfo
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.result import FrameResult
 from falldet.runtime.queues import background_writer
 from falldet.runtime.score_history import ScoreHistory

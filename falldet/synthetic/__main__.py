@@ -13,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 def main() -> None:
     """Draw the scene that the command line names and log its falls."""
-    from falldet.io.video import VideoWriter
+    from falldet.io.video_writer import VideoWriter
 
     parser = argparse.ArgumentParser("python -m falldet.synthetic", description="Write a drawn scene to a video file.")
     parser.add_argument("name", nargs="?", choices=SCENES, default="sample", help="which scene (default: %(default)s)")

@@ -347,10 +347,3 @@ def test_a_sequence_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
 )
 def test_clips_are_named_by_what_tells_them_apart(paths: list[str], names: list[str]) -> None:
     assert frame_dirs([Path(path) for path in paths]) == names
-
-
-def test_given_splits_are_kept_and_the_others_drawn() -> None:
-    clips = [ClipRecord(Path(f"{i}.mp4"), i % 2, f"s{i}", "test" if i < 4 else None) for i in range(44)]
-    splits = complete_splits(clips, seed=0)
-    assert splits[:4] == ["test"] * 4
-    assert {split: splits[4:].count(split) for split in ("train", "val", "test")} == {"train": 28, "val": 6, "test": 6}

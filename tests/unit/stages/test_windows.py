@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.geometry import keypoint_boxes
-from falldet.stages.windows import FALL, NOT_FALL, WINDOW_FRAMES, WindowBuffer, WindowSettings, label_windows, resample
+from falldet.stages.preprocessing import WINDOW_FRAMES, resample
+from falldet.stages.windows import WindowBuffer, WindowSettings
 from falldet.synthetic import SCENES, Scene
 from falldet.types import NO_TRACK, People, Window
 
@@ -229,64 +230,3 @@ def test_resampling_equals_a_search_for_the_nearest(times: list[float], frames: 
     distances = np.abs(np.array(times)[None] - moments[:, None]).min(axis=1)
     np.testing.assert_allclose(np.abs(found - moments), distances, atol=1e-6)
     assert (np.diff(found) >= 0).all()
-
-
-def annotation(falls: list[list[float]], duration_s: float = 8.0, fps: float = 25.0) -> dict:
-    steps = round(duration_s * fps)
-    return {
-        "frame_dir": "clip",
-        "label": int(bool(falls)),
-        "img_shape": HW,
-        "original_shape": HW,
-        "total_frames": steps,
-        "keypoint": np.ones((1, steps, 17, 2), np.float32),
-        "keypoint_score": np.ones((1, steps, 17), np.float32),
-        "time_s": np.arange(steps) / fps,
-        "fall_intervals": falls,
-    }
-
-
-def test_windows_of_a_clip_are_labelled_by_their_share_of_the_going_down() -> None:
-    samples = label_windows(annotation([[3.0, 4.0]]))
-    labels = {float(sample["frame_dir"].split("@")[2]): sample["label"] for sample in samples}
-    assert labels[3.0] == NOT_FALL
-    assert 3.5 not in labels  # half of it lies in the window: teaches nothing
-    assert labels[3.75] == labels[4.0] == labels[5.0] == FALL
-    assert labels[6.0] == labels[7.75] == NOT_FALL  # lying afterwards is not a fall
-    assert {s["keypoint"].shape for s in samples} == {(1, WINDOW_FRAMES, 17, 2)}
-    assert {s["keypoint_score"].shape for s in samples} == {(1, WINDOW_FRAMES, 17)}
-    assert len({s["frame_dir"] for s in samples}) == len(samples)
-
-
-def test_windows_take_the_speeds_in_turn() -> None:
-    still = annotation([])
-    still["keypoint"][0, ..., 0] = still["time_s"][:, None]
-    samples = label_windows(still, speeds=(0.5, 1.0, 2.0))
-    assert len(samples) == len(label_windows(still))
-    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
-    spans = [np.ptp(late[stop]["keypoint"][0, :, 0, 0]) for stop in sorted(late)]
-    assert np.allclose(np.resize(spans[:3], len(spans)), spans, atol=0.1)
-    assert np.allclose(sorted(spans[:3]), [1.0, 2.0, 4.0], atol=0.1)
-
-
-def test_windows_take_the_rates_in_turn() -> None:
-    still = annotation([])
-    still["keypoint"][0, ..., 0] = np.arange(len(still["time_s"]))[:, None]
-    samples = label_windows(still, poses_per_s=(0.0, 12.5, 5.0))
-    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
-    frames = [len(np.unique(late[stop]["keypoint"][0, :, 0, 0])) for stop in sorted(late)]
-    assert len(late) == len([s for s in label_windows(still) if float(s["frame_dir"].split("@")[2]) > 4])
-    assert np.resize(frames[:3], len(frames) - 1).tolist() == frames[:-1]  # the last one holds the last frame, too
-    assert sorted(frames[:3]) == [10, 25, 48]
-
-
-def test_the_windows_of_training_are_the_windows_of_the_live_chain() -> None:
-    live = cut(steady(8.0, ids=(0,)))
-    stops = [s["frame_dir"].split("@")[2] for s in label_windows(annotation([]))]
-    assert stops == [f"{w.stop_s:.2f}" for w in live]
-
-
-def test_a_fall_during_which_the_person_was_not_seen_is_not_taught() -> None:
-    clip = annotation([[3.0, 4.0]])
-    clip["keypoint_score"][:, 70:] = 0  # out of sight from 2.8 s on
-    assert all(sample["label"] == NOT_FALL for sample in label_windows(clip))
