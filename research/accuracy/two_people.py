@@ -18,10 +18,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from falldet.cli.process import EXIT_OK, run
-from falldet.io.video_writer import VideoWriter
-from falldet.visualization.tables import markdown_table
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.data.annotations import SPLIT_NAMES
 from falldet.data.manifest import ClipRecord
 from falldet.errors import FalldetError
@@ -29,10 +27,12 @@ from falldet.evaluation.matching import match_alerts
 from falldet.extraction.pose_cache import PoseCache, pose_cache
 from falldet.io.files import atomic_write
 from falldet.io.video import read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.runtime.runner import OutputOptions, run_source
 from falldet.types import Event
+from falldet.visualization.tables import markdown_table
 from research import PAGES, WORK_DIRS
 from research.clips import add_clip_arguments, read_clips
 from research.tracking.sources import CEILING
@@ -158,7 +158,7 @@ def verdict_row(pair: Pair, events: Sequence[Event], middle_x: float) -> tuple[s
     match = match_alerts(falls, [event.alert_s for event in own])
     verdict = "correct"
     if match.false_negatives:
-        verdict = "missed"
+        verdict = "no alert"
     elif match.false_positives or others:
         verdict = "false alarm"
     times = ", ".join(f"{event.alert_s:.2f} s" for event in own) or "none"

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from falldet.cli.process import EXIT_OK, run
 from tqdm import tqdm
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import match_alerts
 from falldet.extraction.pose_cache import PoseSequence, pose_cache

@@ -29,10 +29,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from falldet.cli.process import EXIT_OK, run
 from tqdm import tqdm
 
 from falldet.build import build_recognizer
+from falldet.cli.process import EXIT_OK, run
 from falldet.data.annotations import SPLIT_NAMES
 from falldet.data.manifest import ClipRecord
 from falldet.evaluation.matching import ClipResult, match_alerts

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from falldet.visualization.tables import markdown_table
 
 from falldet.evaluation.matching import ClipResult
 from falldet.evaluation.metrics import RATIOS, bootstrap, compute_metrics
+from falldet.visualization.tables import markdown_table
 
 SURVEILLANCE = "survnofight"
 """Folder of the surveillance clips, which show no fall."""

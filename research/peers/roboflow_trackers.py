@@ -64,7 +64,8 @@ def measure(
     run: dict[str, Any], arrays: dict[str, np.ndarray], groups: dict[str, list[str]], fps: dict[str, float]
 ) -> Any:
     """Return the metrics by group, the ids and the milliseconds per frame by scene of one tracker."""
-    ids, took_ms, metrics = {}, {}, {}
+    ids, took_ms = {}, {}
+    metrics: dict[str, dict[str, float]] = {}
     for scene in sorted({name for names in groups.values() for name in names}):
         if run["kind"] == "given":
             ids[scene] = arrays[f"{scene}/{run['name']}"]

@@ -31,20 +31,20 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from falldet.cli.process import EXIT_OK, run
-from falldet.io.video_writer import VideoWriter
-from falldet.visualization.tables import markdown_table
 
 from falldet.build import build_pose_source
+from falldet.cli.process import EXIT_OK, run
 from falldet.errors import FalldetError
 from falldet.geometry import box_iou
 from falldet.io.files import atomic_write
 from falldet.io.video import probe, read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.pose.source import PoseSettings
 from falldet.profiling.stages import machine
 from falldet.runtime.runner import OutputOptions, output_sinks, process
+from falldet.visualization.tables import markdown_table
 from research import WORK_DIRS
 from research.peers.environment import NEURA
 from research.speed.cost import Cost, measured

@@ -17,10 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from falldet.cli.process import EXIT_OK, run
-from falldet.visualization.tables import markdown_table
 
 from falldet.build import exported_network
+from falldet.cli.process import EXIT_OK, run
 from falldet.geometry import box_iou
 from falldet.io.video import read_frames
 from falldet.pose.detector import YoloxDetector
@@ -28,6 +27,7 @@ from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.exported import Precision, compile_network, find_network, read_network
 from falldet.pose.movenet import MoveNet
 from falldet.pose.quantize import quantize
+from falldet.visualization.tables import markdown_table
 
 IMAGES_PER_VIDEO = 20
 """Compared images of each video, evenly spread."""

@@ -17,15 +17,15 @@ from math import prod
 
 import numpy as np
 import openvino
-from falldet.cli.process import EXIT_OK, run
-from falldet.visualization.tables import markdown_table
 from openvino import opset13
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
 from falldet.profiling.stages import machine
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.preprocessing import WINDOW_FRAMES
+from falldet.visualization.tables import markdown_table
 
 SIDE = 768
 """Rows and columns of the matrices."""

@@ -17,9 +17,8 @@ import time
 from pathlib import Path
 
 from falldet.cli.process import EXIT_OK, run
-from falldet.io.video_writer import VideoWriter
-
 from falldet.errors import FalldetError
+from falldet.io.video_writer import VideoWriter
 from falldet.synthetic import sample_scene
 from research import ROOT
 

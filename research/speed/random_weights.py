@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import torch
-from falldet.cli.process import EXIT_OK, run
 from torch import nn
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.models.zoo import CHECKPOINTS
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.inference import library_of, scope

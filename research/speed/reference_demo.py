@@ -13,10 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from falldet.io.video_writer import VideoWriter
 
 from falldet.geometry import box_iou, square_boxes
 from falldet.io.video import read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.detector import FallDetector
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People, Window

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 
 import cv2
-from falldet.cli.process import EXIT_OK, run
 from PIL import Image
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.io.video import read_frames
 
 WIDTH = 480

@@ -24,8 +24,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from falldet.cli.process import EXIT_OK, run
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.errors import FalldetError
 from falldet.extraction.pose_cache import pose_cache
 from falldet.pipeline.config import Config

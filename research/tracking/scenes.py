@@ -11,11 +11,12 @@ of the box. All of it follows from the seed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from falldet.types import People
+from research.tracking.actors import Actor, Walk
 from research.tracking.sources import Source
 
 KINDS = ("side by side", "crossing", "falls side by side", "falls and crossing")
@@ -28,59 +29,6 @@ HIDDEN, HALF_HIDDEN = 0.65, 0.35
 
 CLUTTER = -1
 """Identity of a detection where no person is."""
-
-Walk = tuple[float, float, float]
-"""start_s, stop_s, dx: a walk of dx pixels to the right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """One person of a scene.
-
-    Attributes:
-        source: the person's poses.
-        size_px: the person's size in pixels.
-        depth: the larger the farther.
-        ground: (2,) position of the source's origin before any walk, pixels.
-        walks: when and how far the person walks.
-        phase_s: where in the source the scene begins, seconds.
-        fall_s: when the descent begins, seconds, or None.
-        stay: (start_s, stop_s) when the person is there.
-        gaps: (start_s, stop_s) when the person is out of sight.
-    """
-
-    source: Source
-    size_px: float
-    depth: float
-    ground: np.ndarray
-    walks: tuple[Walk, ...]
-    phase_s: float
-    fall_s: float | None
-    stay: tuple[float, float]
-    gaps: list[tuple[float, float]] = field(default_factory=list)
-
-    def source_time(self, time_s: float) -> float:
-        """Return the time of the source that is played at a time of the scene."""
-        last_s = float(self.source.time_s[-1])
-        if self.fall_s is None or self.source.fall is None:
-            return _back_and_forth(self.phase_s + time_s, 0.0, last_s)
-        start_s, end_s = self.source.fall
-        if time_s < self.fall_s:
-            return start_s - _back_and_forth(self.fall_s - time_s, 0.0, start_s)
-        since_s = time_s - self.fall_s
-        if since_s <= end_s - start_s:
-            return start_s + since_s
-        return _back_and_forth(since_s - (end_s - start_s), 0.0, last_s - end_s) + end_s
-
-    def position(self, time_s: float) -> np.ndarray:
-        """Return the position (2,) of the source's origin in pixels."""
-        moved = sum(dx * np.clip((time_s - start_s) / (stop_s - start_s), 0, 1) for start_s, stop_s, dx in self.walks)
-        return self.ground + np.array([moved, 0.0])
-
-    def is_away(self, time_s: float) -> bool:
-        """Return whether the person is out of sight."""
-        away = any(start_s <= time_s < stop_s for start_s, stop_s in self.gaps)
-        return away or not self.stay[0] <= time_s < self.stay[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +159,10 @@ def _frame(time_s: float, actors: Sequence[Actor], generator: np.random.Generato
     away = np.array([actor.is_away(time_s) for actor in actors])
     covered = _covered(boxes, np.where(away, np.inf, [actor.depth for actor in actors]))
     present = np.flatnonzero(~away & (covered < HIDDEN))
-    missed = generator.random(len(actors)) < np.where(covered > HALF_HIDDEN, 0.3, 0.03)
+    undetected = generator.random(len(actors)) < np.where(covered > HALF_HIDDEN, 0.3, 0.03)
     jitter = np.where(covered > HALF_HIDDEN, 0.03, 0.015)
     found: list[_Detection] = []
-    for identity in present[~missed[present]].tolist():
+    for identity in present[~undetected[present]].tolist():
         _, scores, box_score = poses[identity]
         size_px = actors[identity].size_px
         found.append(_detected(identity, points[identity], scores, box_score, size_px * jitter[identity], generator))
@@ -263,10 +211,3 @@ def _covered(boxes: np.ndarray, depths: np.ndarray) -> np.ndarray:
     own = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     nearer = depths[None] < depths[:, None]
     return np.where(nearer, common / np.maximum(own, 1)[:, None], 0).max(axis=1)
-
-
-def _back_and_forth(time_s: float, start_s: float, stop_s: float) -> float:
-    """Return a time between the two, running forwards and backwards in turn."""
-    length_s = max(stop_s - start_s, 1e-6)
-    phase = time_s % (2 * length_s)
-    return start_s + (phase if phase <= length_s else 2 * length_s - phase)

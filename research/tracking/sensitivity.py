@@ -14,11 +14,10 @@ import sys
 from dataclasses import replace
 
 from falldet.cli.process import EXIT_OK, run
-from falldet.visualization.tables import markdown_table
-
 from falldet.io.files import atomic_write
 from falldet.pipeline.config import Config
 from falldet.stages.tracking import PoseTracker
+from falldet.visualization.tables import markdown_table
 from research import PAGES
 from research.clips import add_clip_arguments
 from research.tracking.compare import dev_scenes

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from falldet.visualization.tables import markdown_table
-
 from falldet.io.files import atomic_write
+from falldet.visualization.tables import markdown_table
 from research import PAGES, RESULTS
 from research.tracking.scenes import KINDS, TrackingScene
 from research.tracking.scoring import AROUND_FALL_S

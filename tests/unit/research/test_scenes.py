@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from research.tracking.scenes import CLUTTER, KINDS, Actor, compose
+from research.tracking.actors import Actor
+from research.tracking.scenes import CLUTTER, KINDS, compose
 from research.tracking.sources import Source
 
 
