@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
@@ -141,3 +142,45 @@ def _as_onnx(path: Path) -> Path:
         logger.info("exporting %s", path)
         export_recognizer(config_beside(path), path, exported)
     return exported
+
+
+def train_recognizer(config: str | Path, **options: Any) -> Path:
+    """Train a recognizer and return its work dir; see `falldet.openmmlab.training.train`, which has the options."""
+    from falldet.openmmlab.training import train
+
+    return train(config, **options)
+
+
+def evaluate_recognizer(config: str | Path, checkpoint: str | Path, **options: Any) -> str:
+    """Score a split with a trained recognizer; return the table of its metrics and the folder of the files.
+
+    See `falldet.openmmlab.testing.evaluate_checkpoint`, which has the options.
+    """
+    from falldet.openmmlab.testing import evaluate_checkpoint, table
+
+    result = evaluate_checkpoint(config, checkpoint, **options)
+    return f"{result.samples} samples\n{table(result.report)}\nfiles: {result.folder}"
+
+
+def export_checkpoint(config: str | Path, checkpoints: Sequence[Path], out: Path) -> Path:
+    """Write a trained network as an ONNX file and return its path.
+
+    Args:
+        config: of a recognizer, a detector or a pose estimator.
+        checkpoints: .pth files; the recognizer written gives the mean of all, other networks take one.
+        out: the file to write.
+
+    Raises:
+        FalldetError: OpenMMLab is not installed, or config and checkpoints don't match.
+    """
+    from falldet.openmmlab.config import load_config
+    from falldet.openmmlab.export import export_recognizer
+    from falldet.openmmlab.export_pose import export_pose_network
+    from falldet.openmmlab.inference import LIBRARIES
+
+    first, *more = checkpoints
+    if load_config(config).model.type not in LIBRARIES:
+        return export_recognizer(config, first, out, *more)
+    if more:
+        raise FalldetError("only recognizers can be averaged; give one checkpoint")
+    return export_pose_network(config, first, out)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import openvino
 
-from falldet.config import read_settings
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.checkpoints import CHECKPOINTS, cache_folder, find_checkpoint
+from falldet.models.checkpoints import cache_folder, find_checkpoint
+from falldet.models.literal_config import read_literal_config
 from falldet.models.openvino import (
     Precision,
     compile_model,
@@ -22,10 +22,12 @@ from falldet.models.openvino import (
     openvino_core,
     read_metadata,
 )
+from falldet.models.shipped import shipped_folder
+from falldet.models.zoo import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+CONFIGS = shipped_folder("configs")
 """Folder of the configs that a network is named by."""
 
 EXPORT_FORMAT = 1
@@ -65,7 +67,7 @@ def find_network(name: str) -> Network:
         FalldetError: there is no such config, or its checkpoint is not available.
     """
     config = Path(name) if name.endswith(".py") else _config_named(name)
-    content = read_settings(config)
+    content = read_literal_config(config)
     own, base = content.get("load_from"), content.get("_base_")
     if own:
         return Network(config, find_checkpoint(own))

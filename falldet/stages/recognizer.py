@@ -103,8 +103,8 @@ class Recognizer:
 
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
     """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
-    written = read_metadata(model, "normalise", "frames", "window_s")
-    normalization, length_s = written.get("normalise"), written.get("window_s")
+    written = read_metadata(model, "normalization", "normalise", "frames", "window_s")
+    normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
     if normalization not in get_args(Normalization) or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
     return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None

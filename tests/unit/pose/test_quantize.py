@@ -18,7 +18,8 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from falldet.config import build
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter, read_frames
+from falldet.io.video import read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
 from falldet.pose import quantize as quantize_module

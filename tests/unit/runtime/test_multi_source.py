@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter, read_frames
+from falldet.io.video import read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.detector import Pipeline, Settings
 from falldet.runtime.multi_source import run_sources
 from falldet.runtime.runner import OutputOptions, run_source
