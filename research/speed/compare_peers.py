@@ -42,7 +42,7 @@ from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.pose.source import PoseSettings
-from falldet.profiling.stages import machine
+from falldet.profiling.report import machine
 from falldet.runtime.runner import OutputOptions, output_sinks, process
 from falldet.visualization.tables import markdown_table
 from research import WORK_DIRS

@@ -22,7 +22,7 @@ from openvino import opset13
 from falldet.cli.process import EXIT_OK, run
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
-from falldet.profiling.stages import machine
+from falldet.profiling.report import machine
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.preprocessing import WINDOW_FRAMES
 from falldet.visualization.tables import markdown_table
