@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter, probe, read_frames
+from falldet.io.video import probe, read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pose.source import PoseSource
 
 

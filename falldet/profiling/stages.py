@@ -18,7 +18,8 @@ from typing import Any, cast
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter, probe, read_frames
+from falldet.io.video import probe, read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.decision import EventDecision
 from falldet.pipeline.detector import FallDetector

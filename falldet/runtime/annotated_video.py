@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.result import FrameResult
 from falldet.runtime.queues import background_writer
 from falldet.runtime.sinks import SourceInfo

@@ -112,9 +112,11 @@ def process(source: str | Path, detector: FallDetector, sinks: Sequence[Sink], s
         first = next(read)  # raises FalldetError for a source without frames, before any output is made
         frames_until_stop = takewhile(lambda _: not stop.is_set(), chain([first], read))
         inferences = 0 if is_stream(source) else detector.pose_source.max_in_flight
+        results = detector.run(frames_until_stop, inferences)
+        first_result = next(results)  # loads the pose model: a wrong one is told before any output is made, too
         with SinkGroup([*sinks[:1], collector, *sinks[1:]]) as group:
             group.start(SourceInfo(output_name(source), reader.info))
-            for result in detector.run(frames_until_stop, inferences):
+            for result in chain([first_result], results):
                 group.take(result)
                 if result.frame is not None:
                     frames, last_s = result.frame.index + 1, result.frame.time_s

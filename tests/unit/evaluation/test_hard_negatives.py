@@ -17,7 +17,7 @@ from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.thumbnails import STRIP_FRAMES, STRIP_HEIGHT
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.geometry import keypoint_boxes
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.stages.frame_sampling import SamplingSettings
 from falldet.synthetic import SCENES, Scene

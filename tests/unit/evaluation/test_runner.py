@@ -24,7 +24,7 @@ from falldet.evaluation import runner
 from falldet.evaluation.runner import EvaluationJob, evaluate_clips, operating_curve
 from falldet.extraction.pose_cache import PoseSequence, pose_cache
 from falldet.geometry import keypoint_boxes
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.synthetic import SCENES, Scene
 

@@ -18,7 +18,7 @@ from falldet.errors import FalldetError
 from falldet.extraction.clips import ExtractionJob, annotate, extract, frame_dirs
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.geometry import keypoint_boxes
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pose.source import completed
 from falldet.stages.tracking import TrackerSettings

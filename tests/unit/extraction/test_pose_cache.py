@@ -12,7 +12,7 @@ import pytest
 
 from falldet.errors import FalldetError
 from falldet.extraction.pose_cache import PoseCache, PoseSequence, estimate_poses, pose_cache, poses_key
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pose.movenet import MoveNet, MoveNetSettings
 from falldet.pose.source import completed

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.profiling.cameras import ABORT_LATENCY_S, MAX_LATENCY_S, measure_cameras

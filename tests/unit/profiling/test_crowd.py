@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter, read_frames
+from falldet.io.video import read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pose.source import completed
 from falldet.profiling.crowd import with_people
 from falldet.types import People

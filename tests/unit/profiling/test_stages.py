@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoWriter
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.pose.source import completed
