@@ -70,9 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     return max(codes)
 
 
-def _run_sources(
-    arguments: argparse.Namespace, config: Config
-) -> tuple[Path, Sequence[RunResult | FalldetError]]:
+def _run_sources(arguments: argparse.Namespace, config: Config) -> tuple[Path, Sequence[RunResult | FalldetError]]:
     """Return the folder of the results and what came out of each source."""
     from falldet.pipeline.detector import FallDetector
     from falldet.runtime.multi_source import run_sources

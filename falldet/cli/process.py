@@ -22,8 +22,8 @@ EXIT_INTERRUPTED = 130
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and leave the process with the exit code that it returns.
 
-    A `FalldetError` becomes one sentence on stderr and exit code 2, Ctrl-C becomes exit code 130. Any other exception is
-    a defect of falldet and keeps its traceback.
+    A `FalldetError` becomes one sentence on stderr and exit code 2, Ctrl-C becomes exit code 130. Any other exception
+    is a defect of falldet and keeps its traceback.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it announces its font cache at INFO

@@ -43,7 +43,9 @@ def test_tell_hides_the_password_of_a_camera(capsys: pytest.CaptureFixture[str])
     assert "secret" not in capsys.readouterr().out
 
 
-def test_run_goes_on_after_a_source_that_fails(pose_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_goes_on_after_a_source_that_fails(
+    pose_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("a", "b"):
         with VideoWriter(tmp_path / f"{name}.mp4", 10.0) as writer:
             for index in range(5):
