@@ -51,7 +51,7 @@ def test_torch_recognizer_and_its_export_give_the_same_probabilities(rng: np.ran
     )
     expected, found = ([score.probability for score in engine(windows)] for engine in (in_torch, live))
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    with pytest.raises(FalldetError, match=r"takes a \.pth file, not .*stgcn_fall\.onnx"):
+    with pytest.raises(FalldetError, match=r"needs a \.pth, not .*stgcn_fall\.onnx"):
         build.build_recognizer(RecognizerSettings("torch"))
 
 
