@@ -21,21 +21,23 @@ PIP := $(RUN) -m pip --disable-pip-version-check
 BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
 	-e '/^ *(Using cached|Obtaining|Preparing|Getting|Checking|Attempting|Found existing|Uninstalling|Successfully unin)/d' \
 	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
-INSTALL := $(PIP) install --progress-bar off $(PIP_OPTIONS)
+PINS := $(foreach name,core openmmlab openmmlab-nodeps int8 dev,-c requirements/$(name).txt)
+INSTALL := $(PIP) install --progress-bar off $(PINS) $(PIP_OPTIONS)
+FALLDET := $(INSTALL) --no-build-isolation -e
 
-.PHONY: help demo install test lint experiments performance clean
+.PHONY: help demo install test lint docs experiments performance clean
 
 help:  ## Show this list
 	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo "  Options: VIDEO=clip.mp4  PYTHON=python3.12  PIP_OPTIONS=...  PYTEST_OPTIONS='-k video'"
 
 demo: .venv/.core $(if $(VIDEO),,$(SAMPLE))  ## Find the falls in VIDEO, or in a sample clip that is drawn first
-	@echo "== $(RUN) tools/demo.py \"$(or $(VIDEO),$(SAMPLE))\""
-	@$(RUN) tools/demo.py "$(or $(VIDEO),$(SAMPLE))"
+	@echo "== .venv/bin/falldet demo \"$(or $(VIDEO),$(SAMPLE))\""
+	@.venv/bin/falldet demo "$(or $(VIDEO),$(SAMPLE))"
 
 install: .venv/.openmmlab  ## Add torch and OpenMMLab, for training
 
-test: .venv/.openmmlab lint  ## Set up everything, check the code, run the tests
+test: .venv/.openmmlab lint docs  ## Set up everything, check the code, build the pages, run the tests
 	@echo "== $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)"
 	@$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
@@ -44,17 +46,21 @@ lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 
-experiments:  ## List the command that makes each row of the tables of figures
-	@$(RUN) research/accuracy/experiments.py
+docs: .venv/.core .venv/.dev  ## Build the pages of docs/ into work_dirs/site; a warning is an error
+	@echo "== mkdocs build"
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+experiments:  ## List the studies of research/, each with its command
+	@sed -n '/^|/p' research/README.md
 
 performance: .venv/.core  ## Make the tables of docs/performance.md, for VIDEO; nothing else should be running
 	@test -n "$(VIDEO)" || { echo "name a video of people: make performance VIDEO=clip.mp4" >&2; exit 2; }
 	@mkdir -p work_dirs/performance
 	@for options in "" "--no-video --cameras 4 6 8 10" "--no-video" "--people 3" "$(EVERY_FRAME)"; do \
-		echo "== tools/benchmark.py $(VIDEO) $$options"; $(RUN) tools/benchmark.py "$(VIDEO)" $$options; \
+		echo "== falldet benchmark $(VIDEO) $$options"; .venv/bin/falldet benchmark "$(VIDEO)" $$options; \
 	done | tee work_dirs/performance/stages.md
-	@echo "== research/speed/limits.py"; $(RUN) research/speed/limits.py | tee work_dirs/performance/limits.md
-	@echo "== research/speed/compare_peers.py"; $(RUN) research/speed/compare_peers.py "$(VIDEO)" | tee work_dirs/performance/peers.md
+	@echo "== research.speed.limits"; $(RUN) -m research.speed.limits | tee work_dirs/performance/limits.md
+	@echo "== research.speed.compare_peers"; $(RUN) -m research.speed.compare_peers "$(VIDEO)" | tee work_dirs/performance/peers.md
 
 clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and other results stay
 	rm -rf .venv falldet.egg-info build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis $(SAMPLE)
@@ -63,29 +69,31 @@ clean:  ## Remove the set-up, the caches and the sample; data, checkpoints and o
 $(SAMPLE): $(wildcard falldet/synthetic/*.py) | .venv/.core
 	@echo "== drawing the sample clip $@"
 	@mkdir -p $(@D)
-	@$(RUN) -m falldet.synthetic sample $@
+	@.venv/bin/falldet sample $@
 
 .venv/.made:
 	@echo "== making .venv with $$($(PYTHON) --version)"
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
-		|| { echo "falldet needs Python 3.11 or 3.12; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		|| { echo "falldet needs Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@$(PYTHON) -m venv .venv \
 		|| { echo "$(PYTHON) can't make environments; on Debian: apt install python3-venv" >&2; exit 2; }
 	@touch $@
 
-.venv/.core: .venv/.made requirements/core.txt setup.py
+.venv/.core: .venv/.made requirements/core.txt pyproject.toml setup.py
 	@echo "== installing the live side (no torch; about 240 MB to download)"
-	@$(INSTALL) -r requirements/core.txt $(BRIEFLY)
-	@$(INSTALL) --no-deps --no-build-isolation -e . $(BRIEFLY)
+	@$(INSTALL) setuptools $(BRIEFLY)
+	@$(FALLDET) . $(BRIEFLY)
 	@touch $@
 
 .venv/.openmmlab: .venv/.core requirements/openmmlab.txt requirements/openmmlab-nodeps.txt
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info[:2] >= (3, 13))' \
+		|| { echo "OpenMMLab needs Python 3.11 or 3.12; make clean, then make PYTHON=python3.11 ..." >&2; exit 2; }
 	@echo "== installing torch and OpenMMLab (about 260 MB to download with a CPU build of torch, several GB with CUDA)"
-	@$(INSTALL) -r requirements/openmmlab.txt $(BRIEFLY)
+	@$(FALLDET) ".[openmmlab]" $(BRIEFLY)
 	@$(INSTALL) --no-deps -r requirements/openmmlab-nodeps.txt $(BRIEFLY)
 	@touch $@
 
 .venv/.dev: .venv/.core requirements/dev.txt requirements/int8.txt
-	@echo "== installing pytest, pytest-xdist, hypothesis, ruff, mypy and nncf"
-	@$(INSTALL) -r requirements/dev.txt $(BRIEFLY)
+	@echo "== installing pytest, hypothesis, ruff, mypy, mkdocs and nncf"
+	@$(FALLDET) ".[dev,int8]" $(BRIEFLY)
 	@touch $@

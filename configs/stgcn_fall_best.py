@@ -1,6 +1,6 @@
 """The recognizer the demo ships with: a small ST-GCN with motion, trained on labeled windows of seconds.
 
-It differs from configs/stgcn_fall.py in what it learns from (windows of two seconds as the live chain sees them, not
+It differs from configs/stgcn_fall.py in what it learns from (windows of two seconds as the pipeline cuts them, not
 whole clips, and FallVision's clips besides the videos), in its coordinates (centered on the person, in body lengths)
 and in its size.
 

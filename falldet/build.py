@@ -1,10 +1,11 @@
-"""Settings in, models out: the one module that may load OpenMMLab, and only inside a function."""
+"""Settings in, models out. The only module outside falldet/openmmlab that loads it, and only inside functions."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
@@ -24,24 +25,24 @@ logger = logging.getLogger(__name__)
 def build_pose_source(
     pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings, device: str = "CPU"
 ) -> PoseSource:
-    """Return the pose source that `pose` names, its networks fetched, exported and loaded as need be.
+    """Return the pose source that `pose` names; downloads and exports its networks where they are missing.
 
     Args:
         pose: names the source.
         movenet: settings of the embedded source.
-        topdown: settings of a detector and a pose network.
-        device: OpenVINO's name of a device, or torch's.
+        topdown: settings of a detector with a pose network.
+        device: OpenVINO device name, or torch's.
 
     Raises:
-        FalldetError: a name is unknown, a checkpoint is not to be had, OpenMMLab is missing and needed, or a network
-            has not been made int8.
+        FalldetError: a name is unknown, a checkpoint is not available, OpenMMLab is needed and not installed, or a
+            network has not been quantized to int8.
     """
     if pose.source == EMBEDDED:
         return MoveNet(movenet, device)
     detector, plus, estimator = pose.source.partition("+")
     if not plus:
         raise FalldetError(
-            f"unknown pose source {pose.source!r}; known are movenet and DETECTOR+POSE, as yolox_s+hrnet_w32"
+            f"unknown pose source {pose.source!r}; known are movenet and DETECTOR+POSE, such as yolox_s+hrnet_w32"
         )
     networks = find_network(detector), find_network(estimator)
     if topdown.engine == "torch":
@@ -56,7 +57,15 @@ def build_pose_source(
 
 
 def build_recognizer(settings: RecognizerSettings, device: str = "CPU") -> WindowRecognizer:
-    """Return the recognizer that the settings name; raises FalldetError where it can't be had."""
+    """Return the recognizer that `settings` names, exported from its .pth file where that is needed.
+
+    Args:
+        settings: names the recognizer and its engine.
+        device: OpenVINO device name; the torch engine ignores it.
+
+    Raises:
+        FalldetError: the checkpoint is not available, or OpenMMLab is needed and not installed.
+    """
     checkpoint = find_checkpoint(settings.checkpoint)
     if settings.engine == "openvino":
         return Recognizer(_as_onnx(checkpoint), settings.threads, device)
@@ -66,15 +75,15 @@ def build_recognizer(settings: RecognizerSettings, device: str = "CPU") -> Windo
     except FalldetError:
         raise FalldetError("recognizer.engine = 'torch' needs OpenMMLab; run `make install`") from None
     if checkpoint.suffix != ".pth":
-        raise FalldetError(f"recognizer.engine = 'torch' takes a .pth file, not {checkpoint}; name one")
+        raise FalldetError(f"recognizer.engine = 'torch' needs a .pth, not {checkpoint}; set recognizer.checkpoint")
     return TorchRecognizer(settings.config or config_beside(checkpoint), checkpoint)
 
 
 def exported_network(network: Network) -> Path:
-    """Return a detector or pose network as ONNX, from the cache or exported now, which needs OpenMMLab.
+    """Return the ONNX file of a detector or pose network, exported into the cache on first use.
 
     Raises:
-        FalldetError: OpenMMLab is not installed, or config and checkpoint don't fit.
+        FalldetError: an export is needed and OpenMMLab is not installed, or config and checkpoint don't match.
     """
     path = export_path(network, ".onnx")
     if not path.is_file():
@@ -84,22 +93,22 @@ def exported_network(network: Network) -> Path:
             raise FalldetError(
                 f"{network.config.name} must be exported first, which needs OpenMMLab; run `make install`"
             ) from None
-        logger.info("exporting %s with %s, once", network.config.name, network.checkpoint.name)
+        logger.info("exporting %s with %s; later runs use the export", network.config.name, network.checkpoint.name)
         export_pose_network(network.config, network.checkpoint, path)
     return path
 
 
 def quantize_network(network: Network, videos: Sequence[str | Path]) -> Path:
-    """Write a detector or pose network in int8 into the cache, beside its export, and return its path.
+    """Quantize a detector or pose network to int8, write it into the cache and return its path.
 
     Args:
-        network: config and checkpoint; it is exported first where it has not been.
-        videos: files that show people in the place and light where the network will run.
+        network: config and checkpoint; exported first if there is no export.
+        videos: calibration videos, with people in the place and light where the network will run.
 
     Raises:
-        FalldetError: NNCF is missing, a video can't be read or none shows people, or the network can't be exported.
+        FalldetError: NNCF is not installed, a video can't be read, none shows people, or the export fails.
     """
-    import_nncf()  # the user's mistakes first: the export takes longer
+    import_nncf()  # mistakes of the user first: the export takes longer
     for video in videos:
         frame_count(video)
     return quantize(exported_network(network), videos, int8_path(network))
@@ -118,7 +127,7 @@ def _torch_topdown(detector: Network, estimator: Network, settings: TopDownSetti
 
 
 def _as_onnx(path: Path) -> Path:
-    """Return `path`, or for a .pth in a training run's work dir its export in the cache, made where it is missing."""
+    """Return `path`, or for a .pth file its export, written into the cache on first use."""
     if path.suffix != ".pth":
         return path
     exported = cache_folder() / "exports" / f"{path.stem}-{sha256_of(path)[:16]}.onnx"
@@ -133,3 +142,45 @@ def _as_onnx(path: Path) -> Path:
         logger.info("exporting %s", path)
         export_recognizer(config_beside(path), path, exported)
     return exported
+
+
+def train_recognizer(config: str | Path, **options: Any) -> Path:
+    """Train a recognizer and return its work dir; see `falldet.openmmlab.training.train`, which has the options."""
+    from falldet.openmmlab.training import train
+
+    return train(config, **options)
+
+
+def evaluate_recognizer(config: str | Path, checkpoint: str | Path, **options: Any) -> str:
+    """Score a split with a trained recognizer; return the table of its metrics and the folder of the files.
+
+    See `falldet.openmmlab.testing.evaluate_checkpoint`, which has the options.
+    """
+    from falldet.openmmlab.testing import evaluate_checkpoint, table
+
+    result = evaluate_checkpoint(config, checkpoint, **options)
+    return f"{result.samples} samples\n{table(result.report)}\nfiles: {result.folder}"
+
+
+def export_checkpoint(config: str | Path, checkpoints: Sequence[Path], out: Path) -> Path:
+    """Write a trained network as an ONNX file and return its path.
+
+    Args:
+        config: of a recognizer, a detector or a pose estimator.
+        checkpoints: .pth files; the recognizer written gives the mean of all, other networks take one.
+        out: the file to write.
+
+    Raises:
+        FalldetError: OpenMMLab is not installed, or config and checkpoints don't match.
+    """
+    from falldet.openmmlab.config import load_config
+    from falldet.openmmlab.export import export_recognizer
+    from falldet.openmmlab.export_pose import export_pose_network
+    from falldet.openmmlab.inference import LIBRARIES
+
+    first, *more = checkpoints
+    if load_config(config).model.type not in LIBRARIES:
+        return export_recognizer(config, first, out, *more)
+    if more:
+        raise FalldetError("only recognizers can be averaged; give one checkpoint")
+    return export_pose_network(config, first, out)

@@ -1,8 +1,4 @@
-"""Settings files: plain dicts in a .py file, read as literals and never run, turned into frozen dataclasses.
-
-The files have MMEngine's look (`tracker = dict(...)`), so one style serves both sides, but the live side reads them
-without MMEngine and nothing in them can run as code.
-"""
+"""Configuration files and overrides: TOML in, frozen dataclasses out, errors that name the nearest known key."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ import ast
 import dataclasses
 import difflib
 import math
+import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,39 +17,78 @@ from falldet.errors import FalldetError
 SettingsType = TypeVar("SettingsType")
 
 
-def read_settings(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the assignments of a settings file as a dict.
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return the contents of a TOML file; raises FalldetError where it is missing, no TOML or an old .py file."""
+    path = Path(path)
+    if path.suffix == ".py":
+        raise FalldetError(
+            f"{path} is a Python file, and the pipeline is configured in TOML; "
+            "write one with `falldet config > my.toml` and set your values there"
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FalldetError(f"no config {path}; give an existing TOML file with --config") from None
+    except (ValueError, OSError) as error:
+        raise FalldetError(f"{path} can't be read as TOML: {error}") from None
+    except RecursionError:
+        raise FalldetError(f"{path} can't be read as TOML: it is nested too deep") from None
 
-    Args:
-        path: a .py file of assignments whose values are literals or `dict(...)` of literals.
-        overrides: `key.sub=value` strings that replace single numbers, as in MMEngine's `--cfg-options`.
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """Return the name and the value of a `group.key=value` string, as in MMEngine's `--cfg-options`.
+
+    A value is a Python literal (number, list, quoted string, None) or `true` or `false`; anything else is a string.
 
     Raises:
-        FalldetError: the file is missing, holds anything but literals, or an override names an unknown key.
+        FalldetError: there is no "=".
     """
-    path = Path(path)
+    name, equals, text = override.partition("=")
+    if not equals:
+        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
+    if text in ("true", "false"):
+        return name, text == "true"
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except FileNotFoundError:
-        raise FalldetError(f"no settings file {path}; give an existing one with --config") from None
-    except (SyntaxError, ValueError, OSError) as error:
-        raise FalldetError(f"{path} is not a settings file: {error}") from None
-    except (MemoryError, RecursionError):
-        raise FalldetError(f"{path} is not a settings file: it is nested too deep") from None
-    settings: dict[str, Any] = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            continue  # a docstring
-        if not (
-            isinstance(statement, ast.Assign)
-            and len(statement.targets) == 1
-            and isinstance(statement.targets[0], ast.Name)
-        ):
-            raise FalldetError(f"{path}:{statement.lineno}: only `name = value` may stand in a settings file")
-        settings[statement.targets[0].id] = _literal(statement.value, path)
-    for override in overrides:
-        _override(settings, override)
-    return settings
+        return name, ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return name, text
+
+
+def place_of(name: str, config: Any) -> tuple[Any, str | int]:
+    """Return the mapping or list of `config` that holds `name`, and the key or index there.
+
+    A group takes new keys, so that a value without a default can be set; the top level and lists take none.
+
+    Args:
+        name: keys joined by dots; an element of a list is named by its index.
+        config: nested mappings and lists.
+
+    Raises:
+        FalldetError: `config` has no such place.
+    """
+    *groups, last = name.split(".")
+    target = config
+    for group in groups:
+        inner = _member(target, group)
+        if not isinstance(inner, Mapping | list):
+            known = [key for key in _keys(target) if isinstance(_member(target, key), Mapping | list)]
+            raise FalldetError(unknown_key(name, group, known))
+        target = inner
+    if (target is config or isinstance(target, list)) and last not in _keys(target):
+        raise FalldetError(unknown_key(name, last, _keys(target)))
+    return target, int(last) if isinstance(target, list) else last
+
+
+def override(config: Any, overrides: Iterable[str]) -> None:
+    """Replace values of `config`, nested mappings and lists, by `group.key=value` strings, in order.
+
+    Raises:
+        FalldetError: an override has no "=" or no place in `config`.
+    """
+    for text in overrides:
+        name, value = parse_override(text)
+        target, key = place_of(name, config)
+        target[key] = value
 
 
 def build(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> SettingsType:
@@ -67,7 +103,7 @@ def build(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> Set
         if key not in known:
             raise FalldetError(unknown_key(f"{where}.{key}", key, known))
         if not _fits(value, known[key]):
-            raise FalldetError(f"{where}.{key} = {value!r} has the wrong type; it must be {_name(known[key])}")
+            raise FalldetError(f"{where}.{key} = {value!r} has the wrong type; it must be {_type_name(known[key])}")
         if isinstance(value, float) and not math.isfinite(value):
             raise FalldetError(f"{where}.{key} = {value!r} must be a finite number")
     try:
@@ -80,44 +116,19 @@ def unknown_key(full_name: str, key: str, known: Iterable[str]) -> str:
     """Return the sentence that says `full_name` is unknown and which known key is the nearest."""
     names = sorted(known)
     if not names:
-        return f"unknown setting {full_name}; there is no setting to be had there"
+        return f"unknown setting {full_name}; its parent has no settings"
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
     return f"unknown setting {full_name}; did you mean {near[0]!r}? known here: {', '.join(names)}"
 
 
-def _literal(node: ast.expr, path: Path) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
-        if all(keyword.arg for keyword in node.keywords):
-            return {keyword.arg: _literal(keyword.value, path) for keyword in node.keywords}
-    elif isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
-        return {key.value: _literal(value, path) for key, value in zip(node.keys, node.values, strict=True)}  # type: ignore[union-attr]
-    elif isinstance(node, ast.List | ast.Tuple):
-        return [_literal(item, path) for item in node.elts]
-    else:
-        try:
-            return ast.literal_eval(node)
-        except (ValueError, TypeError):
-            pass
-    raise FalldetError(f"{path}:{node.lineno}: only numbers, strings, lists and dict(...) may stand in a settings file")
+def _member(target: Any, key: str) -> Any:
+    if isinstance(target, list):
+        return target[int(key)] if key in _keys(target) else None
+    return target.get(key)
 
 
-def _override(settings: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    if not equals:
-        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
-    *groups, last = name.split(".")
-    target = settings
-    for group in groups:
-        inner = target.get(group)
-        if not isinstance(inner, dict):
-            raise FalldetError(unknown_key(name, group, [k for k, v in target.items() if isinstance(v, dict)]))
-        target = inner
-    if not groups and last not in target:
-        raise FalldetError(unknown_key(name, last, target))
-    try:
-        target[last] = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        target[last] = text
+def _keys(target: Any) -> list[str]:
+    return [str(i) for i in range(len(target))] if isinstance(target, list) else [str(key) for key in target]
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -137,7 +148,7 @@ def _fits(value: Any, kind: Any) -> bool:
     return False
 
 
-def _name(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(repr(option) for option in typing.get_args(kind))
     return getattr(kind, "__name__", str(kind))

@@ -1,9 +1,9 @@
-"""The one exception for a mistake that the user can mend."""
+"""The exception for mistakes that the user can correct."""
 
 
 class FalldetError(Exception):
-    """A mistake in the input, a setting or the surroundings, told in one sentence with its cure.
+    """A mistake in the input, a setting or the environment.
 
-    The tools print it without a traceback and end with exit code 2. The message names the value, the place and what to
-    do about it.
+    The message is one sentence that names the value, the place and the cure. The tools print it without a traceback and
+    exit with code 2.
     """

@@ -1,4 +1,4 @@
-"""Boxes, poses and polygons: area, intersection over union, object keypoint similarity, point in polygon; numpy only."""
+"""Geometry of boxes, poses and polygons; numpy only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from falldet.skeleton import OKS_SIGMAS
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:
-    """Return the areas (N,) of boxes (N, 4) x0 y0 x1 y1; a turned-over box has area 0."""
+    """Return the areas (N,) of boxes (N, 4) x0 y0 x1 y1; an inverted box has area 0."""
     return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
 
 
 def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4), 0 where both are empty."""
+    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4); 0 if both are empty."""
     intersection = _intersection(boxes_a, boxes_b)
     union = box_area(boxes_a)[:, None] + box_area(boxes_b)[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
 def box_containment(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Return the intersection over the smaller box (N, M) of boxes (N, 4) and (M, 4): 1 where one holds the other."""
+    """Return the intersection over the smaller area (N, M) of boxes (N, 4) and (M, 4); 1 if one contains the other."""
     intersection = _intersection(boxes_a, boxes_b)
     smaller = np.minimum(box_area(boxes_a)[:, None], box_area(boxes_b)[None, :])
     return np.divide(intersection, smaller, out=np.zeros_like(intersection), where=smaller > 0)
@@ -35,9 +35,9 @@ def _intersection(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
 
 
 def square_boxes(boxes: np.ndarray, scale: float = 1.25) -> np.ndarray:
-    """Return boxes (N, 4) grown to squares around their centers, side = longer side x `scale`.
+    """Return squares (N, 4) around the centers of boxes (N, 4); side = longer side of the box x `scale`.
 
-    Such a square hardly changes when a person goes from standing to lying.
+    The square of a person changes little between standing and lying.
     """
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) * (scale / 2)
@@ -49,9 +49,9 @@ def keypoint_boxes(keypoints: np.ndarray, scores: np.ndarray, min_score: float =
 
     A person without such a joint gets the box 0 0 0 0.
     """
-    seen = (scores > min_score)[..., None]
-    low = np.where(seen, keypoints, np.inf).min(axis=1)
-    high = np.where(seen, keypoints, -np.inf).max(axis=1)
+    present = (scores > min_score)[..., None]
+    low = np.where(present, keypoints, np.inf).min(axis=1)
+    high = np.where(present, keypoints, -np.inf).max(axis=1)
     boxes = np.concatenate([low, high], axis=1)
     return np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
 
@@ -63,13 +63,13 @@ def object_keypoint_similarity(
     areas: np.ndarray,
     sigmas: np.ndarray = OKS_SIGMAS,
 ) -> np.ndarray:
-    """Return the similarity (N, M) of poses (N, K, 2) and (M, K, 2), in [0, 1].
+    """Return the object keypoint similarity (N, M) of poses (N, K, 2) and (M, K, 2), in [0, 1].
 
     Args:
         keypoints_a: (N, K, 2) pixels.
         keypoints_b: (M, K, 2) pixels.
-        weights: (N, M, K), how much each joint counts for a pair; a pair without weight has similarity 0.
-        areas: (N,) square pixels, the size of the people of `keypoints_a`.
+        weights: (N, M, K) weight of each joint in a pair; a pair of total weight 0 has similarity 0.
+        areas: (N,) square pixels, size of the people of `keypoints_a`. Larger: the same distance lowers it less.
         sigmas: (K,) spread of each joint relative to the person's size.
 
     Source: COCO keypoint evaluation, exp(-d^2 / (2 s^2 k^2)) with k = 2 sigma, averaged over joints.
@@ -83,14 +83,14 @@ def object_keypoint_similarity(
 
 
 Polygon = tuple[tuple[float, float], ...]
-"""The corners in order, each x and y in normalized image coordinates, [0, 1]; the last joins the first."""
+"""Corners in order, each x and y in normalized image coordinates [0, 1]; the last corner joins the first."""
 
 
 def checked_polygons(polygons: Sequence[Sequence[Sequence[float]]]) -> tuple[Polygon, ...]:
     """Return the polygons as tuples.
 
     Raises:
-        ValueError: one is no list of at least three points [x, y] between 0 and 1.
+        ValueError: a polygon is not a list of at least three points [x, y] in [0, 1].
     """
     checked = []
     for number, polygon in enumerate(polygons, start=1):
@@ -98,7 +98,7 @@ def checked_polygons(polygons: Sequence[Sequence[Sequence[float]]]) -> tuple[Pol
             corners = tuple((float(x), float(y)) for x, y in polygon)
         except (TypeError, ValueError):
             corners = ()
-        if len(corners) < 3 or not all(0 <= share <= 1 for corner in corners for share in corner):
+        if len(corners) < 3 or not all(0 <= value <= 1 for corner in corners for value in corner):
             raise ValueError(
                 f"zone {number} is {polygon!r}; a zone needs three or more points [x, y], in normalized image "
                 "coordinates from 0 to 1, such as [[0.1, 0.6], [0.5, 0.6], [0.5, 1.0]]"
@@ -110,7 +110,7 @@ def checked_polygons(polygons: Sequence[Sequence[Sequence[float]]]) -> tuple[Pol
 def point_in_polygon(point: np.ndarray, polygon: Polygon) -> bool:
     """Return whether `point` (2,), in normalized image coordinates, lies in `polygon`.
 
-    Source: even-odd rule, a ray to the right crosses the border an odd number of times if it starts inside.
+    Source: even-odd rule; a ray to the right crosses the border an odd number of times if it starts inside.
     """
     x, y = float(point[0]), float(point[1])
     inside = False

@@ -34,7 +34,7 @@ FLIP_INDICES = tuple(
     JOINT_INDEX[name.replace("left_", "right_") if name.startswith("left_") else name.replace("right_", "left_")]
     for name in JOINT_NAMES
 )
-"""Which joint each joint becomes when the picture is mirrored."""
+"""Index of the joint that each joint becomes when the image is mirrored."""
 
 EDGES = (
     (0, 1),

@@ -1,7 +1,7 @@
-"""What travels between the stages: frame, people, window, window score, person score, event.
+"""Data passed between the stages: frame, people, window, window score, person score, event.
 
-Arrays are checked once, where these objects are made. Coordinates are pixels of the frame, x to the right and y down;
-times are seconds from the start of the source; a missing joint has score 0 and lies at (0, 0).
+Arrays are checked once, on construction. Coordinates are pixels of the frame, x to the right and y down. Times are
+seconds from the start of the source. A missing joint has score 0 and lies at (0, 0).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 NO_TRACK = -1
-"""Track id of a person whom the tracker has not confirmed yet."""
+"""Track id of a person without a confirmed track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Frame:
     """One image of a source and its time.
 
     Attributes:
-        index: number of the frame, counted from 0.
+        index: position in the source, from 0.
         time_s: presentation time from the start of the source, in seconds.
-        image: (H, W, 3) uint8, BGR, already turned upright.
+        image: (H, W, 3) uint8, BGR, rotated upright.
     """
 
     index: int
@@ -31,18 +31,18 @@ class Frame:
     image: np.ndarray
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the image is not (H, W, 3) uint8."""
+        """Raise ValueError if the image is not (H, W, 3) uint8."""
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
             raise ValueError(f"image must be (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The N people seen in one frame.
+    """The N people of one frame.
 
     Attributes:
         keypoints: (N, K, 2) float32, pixels.
-        scores: (N, K) float32 in [0, 1], one for each joint.
+        scores: (N, K) float32 in [0, 1], one per joint.
         boxes: (N, 4) float32, x0 y0 x1 y1 in pixels.
         box_scores: (N,) float32 in [0, 1].
         track_ids: (N,) int64, `NO_TRACK` where a person has no confirmed track.
@@ -55,7 +55,7 @@ class People:
     track_ids: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Convert to the stated dtypes; raise ValueError where shapes disagree or a number is not finite."""
+        """Convert to the stated dtypes; raise ValueError if shapes disagree or a number is not finite."""
         for name in ("keypoints", "scores", "boxes", "box_scores"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float32))
         count, joints = self.keypoints.shape[:2]
@@ -79,34 +79,30 @@ class People:
         """Return the number of people, N."""
         return len(self.keypoints)
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> People:
-        """Return the chosen people (an index array, a mask or a slice)."""
+    def __getitem__(self, rows: np.ndarray | slice) -> People:
+        """Return the people of `rows`: an index array, a mask (N,) or a slice."""
         return People(
-            self.keypoints[chosen],
-            self.scores[chosen],
-            self.boxes[chosen],
-            self.box_scores[chosen],
-            self.track_ids[chosen],
+            self.keypoints[rows], self.scores[rows], self.boxes[rows], self.box_scores[rows], self.track_ids[rows]
         )
 
     def with_track_ids(self, track_ids: np.ndarray) -> People:
-        """Return the same people, in the same order, carrying `track_ids` (N,)."""
+        """Return the same people, in the same order, with `track_ids` (N,)."""
         return replace(self, track_ids=track_ids)
 
     @classmethod
     def none(cls, joints: int = 17) -> People:
-        """Return an empty frame."""
+        """Return no people: N is 0."""
         return cls(np.zeros((0, joints, 2)), np.zeros((0, joints)), np.zeros((0, 4)), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one person did during [start_s, stop_s).
+    """Poses of one track during [start_s, stop_s).
 
     Attributes:
-        track_id: whose window it is.
-        start_s: first moment covered, seconds.
-        stop_s: the moment up to which it covers, seconds.
+        track_id: id of the track.
+        start_s: start of the window, seconds.
+        stop_s: end of the window, exclusive, seconds.
         time_s: (T,) float64, ascending times of the observations, all within the window.
         keypoints: (T, K, 2) float32, pixels.
         scores: (T, K) float32 in [0, 1].
@@ -122,7 +118,7 @@ class Window:
     image_hw: tuple[int, int]
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the window is empty or the shapes disagree."""
+        """Raise ValueError if the window is empty or the shapes disagree."""
         steps = len(self.time_s)
         if steps == 0 or self.keypoints.shape[0] != steps or self.scores.shape != self.keypoints.shape[:2]:
             raise ValueError(
@@ -133,7 +129,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowScore:
-    """The recognizer's fall probability, in [0, 1], for one person's window [start_s, stop_s)."""
+    """The recognizer's fall probability, in [0, 1], for the window [start_s, stop_s) of one track; times in seconds."""
 
     track_id: int
     start_s: float
@@ -143,7 +139,7 @@ class WindowScore:
 
 @dataclass(frozen=True, slots=True)
 class PersonScore:
-    """The fused score, in [0, 1], of one person in one frame; `time_s` is the frame's time in seconds."""
+    """The fused score, in [0, 1], of one track in one frame; `time_s` is the frame's time in seconds."""
 
     track_id: int
     frame_index: int
@@ -152,10 +148,10 @@ class PersonScore:
 
 
 class EventState(StrEnum):
-    """Where a fall event stands; RECOVERED and LOST are final.
+    """State of a fall event; RECOVERED and LOST are final.
 
     FALLING: the scores are still high. FALLEN: the descent is over. RECOVERED: the person is upright again. LOST: the
-    fallen person went out of sight and was not seen to get up.
+    fallen person went out of sight before a recovery was observed.
     """
 
     FALLING = "falling"
@@ -169,23 +165,23 @@ class Event:
     """One fall of one person.
 
     Attributes:
-        id: name of the event, the same in all its updates and unique within a run.
+        id: identifier, the same in all updates of the event and unique within a run.
         source: name of the video or camera.
-        track_id: track of the person who fell.
+        track_id: track of the fallen person when the alert was raised.
         start_s: estimated start of the descent, seconds.
-        alert_s: when the alert was raised, seconds; never before the evidence for it.
-        end_s: when the event ended, seconds; None while it lasts and where its end was not seen.
+        alert_s: time of the alert, seconds; never before the evidence for it.
+        end_s: time of the recovery, seconds; None in every other state.
         peak_s: time of the highest score so far, seconds.
-        score: that highest score, in [0, 1].
+        score: the highest score so far, in [0, 1].
         state: falling, fallen, recovered or lost.
-        box: where the person was at the alert, x0 y0 x1 y1 in pixels.
-        lying_s: how long the person has lain, from the first lying pose until upright or last seen, seconds.
+        box: box of the person at the alert, x0 y0 x1 y1 in pixels.
+        lying_s: time on the floor, from the first lying posture until upright or last observed, seconds.
         long_lie: whether `lying_s` has reached `EventSettings.long_lie_s`.
-        wall_time: UTC time of the alert; None where the source has no wall clock, such as a file.
-        falls: how many falls it joins: a person who falls at the same place within the cool-down after getting up is told
-            in the same event.
-        handed_over: whether it follows a track that was upright before it lay at the place of the lost one. Its recovery
-            may be that of a helper.
+        wall_time: UTC time of the alert; None for a source without a wall clock, such as a file.
+        falls: number of falls that it joins: a person who falls at the same place within the cool-down after a recovery
+            continues the event.
+        handed_over: whether its present track was upright before it lay at the place of the lost one. Its recovery may
+            be that of another person, such as a helper.
     """
 
     id: str

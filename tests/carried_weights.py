@@ -1,7 +1,7 @@
-"""The official YOLOX-nano, carried from Megvii's ONNX file into MMDetection's own YOLOX-nano.
+"""Weights of the official YOLOX-nano, copied from Megvii's ONNX file into MMDetection's YOLOX-nano.
 
-Both networks are the same but for names: the convolutions of the file stand in the order in which Megvii's code runs
-them (yolox/models/darknet.py, yolo_pafpn.py, yolo_head.py), their batch normalization already folded in.
+The two networks differ in names alone: the convolutions of the file are in the order in which Megvii's code runs them
+(yolox/models/darknet.py, yolo_pafpn.py, yolo_head.py), with their batch normalization folded in.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from onnx import numpy_helper
 
 EPSILON = 0.001
-"""Of MMDetection's batch normalization: with a variance of 1 - EPSILON it leaves everything as it is."""
+"""Of MMDetection's batch normalization, which is the identity at a variance of 1 - EPSILON."""
 
 CONFIG = '_base_ = "mmdet::yolox/yolox_nano_8xb8-300e_coco.py"\nmodel = dict(test_cfg=dict(score_thr=0.3))\n'
 
 
 def carry(onnx_path: Path, target: Path) -> Path:
-    """Write the weights of the ONNX file as a state dict for MMDetection's YOLOX-nano and return its path."""
+    """Write the weights of an ONNX file as a state dict for MMDetection's YOLOX-nano and return its path."""
     graph = onnx.load(str(onnx_path)).graph
     arrays = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]

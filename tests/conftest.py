@@ -1,4 +1,4 @@
-"""What the tests share: a seeded generator, the shared videos, made-up people, a web server on this machine."""
+"""Fixtures of all tests: a seeded generator, the shared videos, synthetic people, a local web server."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real videos, which does not come with the repository; skipped without it."""
+    """The folder of real videos, which is not part of the repository; skipped without it."""
     folder = SHARED / "data"
     if not folder.is_dir():
-        pytest.skip("needs the real videos in ../shared/data, which do not come with the repository")
+        pytest.skip("needs the real videos in ../shared/data, which are not part of the repository")
     return folder
 
 
 @pytest.fixture(scope="session")
 def pose_model() -> Path:
-    """The embedded pose model's file; skipped where it can't be had."""
+    """The file of the embedded pose model; skipped where it can't be downloaded."""
     try:
         return find_checkpoint("movenet_multipose")
     except FalldetError as error:
@@ -47,7 +47,7 @@ def pose_model() -> Path:
 
 @pytest.fixture
 def people_factory() -> Callable[..., People]:
-    """Standing people: `people_factory((100, 200), (300, 200), height_px=120)` puts their hips there."""
+    """Standing people by the position of their hips: `people_factory((100, 200), (300, 200), height_px=120)`."""
 
     def make(*centers: tuple[float, float], height_px: float = 120.0, score: float = 0.9) -> People:
         rows = np.array(
@@ -65,7 +65,14 @@ def people_factory() -> Callable[..., People]:
 
 @dataclass
 class Request:
-    """What was asked of the server: path, first byte (None for the whole file), encodings; and how much was sent."""
+    """A request to the server.
+
+    Attributes:
+        path: path of the URL.
+        start: first byte requested; None for the whole file.
+        encodings: accepted encodings.
+        sent: bytes sent in response.
+    """
 
     path: str
     start: int | None
@@ -75,24 +82,24 @@ class Request:
 
 @dataclass
 class DownloadServer:
-    """A download server on this machine that serves `content` well or badly, as the words in the path ask.
+    """A local download server that serves `content` with the faults named in the path, joined by "+".
 
-    cut: hangs up after half the file; stall: goes silent there; plain: knows no ranges; unsized: does not tell the
-    length; missing, busy: 404, 503; wrong, long: another file; refusing: 416 to every range; astray: a range that was
-    not asked for; capped: 50,000 bytes of a range at most. `-once` behind cut or busy: only the first time.
+    cut: hangs up after half the file; stall: goes silent there; plain: knows no ranges; unsized: states no length;
+    missing, busy: 404, 503; wrong, long: another file; refusing: 416 to every range; astray: another range than
+    requested; capped: at most 50,000 bytes of a range. With `-once` after cut or busy: only the first time.
     """
 
     address: str = ""
     content: bytes = hashlib.shake_256(b"a file").digest(256_000)
     requests: list[Request] = field(default_factory=list)
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer one GET."""
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        """Respond to one GET."""
         words = set(handler.path.strip("/").split("+"))
         if all(request.path != handler.path for request in self.requests):
             words |= {word.removesuffix("-once") for word in words}
-        asked = handler.headers.get("Range")
-        start = None if asked is None else int(asked.removeprefix("bytes=").removesuffix("-"))
+        requested = handler.headers.get("Range")
+        start = None if requested is None else int(requested.removeprefix("bytes=").removesuffix("-"))
         request = Request(handler.path, start, handler.headers.get("Accept-Encoding", ""))
         self.requests.append(request)
         body = self.content[::-1] if "wrong" in words else self.content + b"x" * ("long" in words)
@@ -111,7 +118,7 @@ class DownloadServer:
             handler.send_header("Content-Length", str(len(body[start:end])))
         handler.end_headers()
         part = body[start : len(body) // 2 if words & {"cut", "stall"} else end]
-        request.sent = len(part)  # before the client has it all and may look
+        request.sent = len(part)  # before the client has everything and the test reads on
         handler.wfile.write(part)
         if "stall" in words:
             handler.wfile.flush()
@@ -120,20 +127,20 @@ class DownloadServer:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DownloadServer]:
-    """A download server; between the tries of a download lies next to no pause, and no proxy is in between."""
+    """A download server without a proxy in between; downloads pause for a millisecond between their tries."""
     monkeypatch.setattr("falldet.models.downloads.BACKOFF_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     serving = DownloadServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            serving.answer(self)
+            serving.respond(self)
 
         def log_message(self, *_: object) -> None:
             pass
 
     web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up is no news
+    web.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up is no error
     serving.address = f"http://127.0.0.1:{web.server_address[1]}"
     threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield serving

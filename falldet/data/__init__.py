@@ -1,1 +1,1 @@
-"""Labelled data: manifests, splits, keypoint pickles and window labels."""
+"""Labeled data: manifests, splits, keypoint pickles and window labels."""

@@ -1,11 +1,7 @@
-"""The keypoint annotations that training and evaluation read: MMAction2's skeleton pickle, loaded safely, dumped whole.
+"""Keypoint annotations for training and evaluation: MMAction2's skeleton pickle, loaded without running code.
 
-    dict(split={name: [frame_dir, ...]}, annotations=[dict(frame_dir=..., ...), ...])
-
-Each annotation is one clip: `frame_dir` its name; `label` 1 for a fall, else 0; `img_shape` and `original_shape`
-(height, width) in pixels; `total_frames` T; `keypoint` (M, T, V, 2) float32 pixels; `keypoint_score` (M, T, V) float32;
-and, where known, `time_s` (T,) float64 seconds, `fall_intervals` [[start_s, end_s], ...] half-open, `subject` and
-`source`. A missing joint has score 0. Source: https://mmaction2.readthedocs.io/en/latest/dataset_zoo/skeleton.html
+The file holds `dict(split={name: [frame_dir, ...]}, annotations=[Annotation, ...])`.
+Source: https://mmaction2.readthedocs.io/en/latest/dataset_zoo/skeleton.html
 """
 
 from __future__ import annotations
@@ -16,29 +12,71 @@ import sys
 from collections import Counter
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from falldet.data.restricted_pickle import load_restricted
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
-from falldet.data.restricted_pickle import load_restricted
 from falldet.skeleton import JOINT_COUNT
 
 SPLIT_NAMES = ("train", "val", "test")
 MAX_FILE_BYTES = 4 << 30
 
-REQUIRED_KEYS = ("frame_dir", "label", "img_shape", "original_shape", "total_frames", "keypoint", "keypoint_score")
-OPTIONAL_KEYS = ("time_s", "fall_intervals", "subject", "source")
-
 _TOOL = " with `python tools/extract_kpts.py`"
 
 
-def load_annotations(path: str | Path) -> dict[str, Any]:
+class _RequiredFields(TypedDict):
+    frame_dir: str
+    label: int
+    img_shape: tuple[int, int]
+    original_shape: tuple[int, int]
+    total_frames: int
+    keypoint: np.ndarray
+    keypoint_score: np.ndarray
+
+
+class Annotation(_RequiredFields, total=False):
+    """The poses of one clip; a missing joint has score 0 and lies at (0, 0).
+
+    Keys:
+        frame_dir: name of the clip.
+        label: 1 for a fall, else 0.
+        img_shape: height and width of the frames in pixels.
+        original_shape: the same.
+        total_frames: number of frames, T.
+        keypoint: (M, T, K, 2) float32, pixels, of M people.
+        keypoint_score: (M, T, K) float32.
+        time_s: (T,) float64, seconds; may be left out, as may all keys from here on.
+        fall_intervals: [start_s, end_s] of each descent, half-open; left out where a fall's time is unknown.
+        subject: name of the person; clips of one subject stay in one split.
+        source: name of the data set.
+    """
+
+    time_s: np.ndarray
+    fall_intervals: list[list[float]]
+    subject: str
+    source: str
+
+
+class AnnotationFile(TypedDict):
+    """Contents of an annotation file: clip names by split, and the clips."""
+
+    split: dict[str, list[str]]
+    annotations: list[Annotation]
+
+
+REQUIRED_KEYS = tuple(_RequiredFields.__annotations__)
+OPTIONAL_KEYS = tuple(key for key in Annotation.__annotations__ if key not in REQUIRED_KEYS)
+
+
+def load_annotations(path: str | Path) -> AnnotationFile:
     """Return the validated contents of an annotation file; nothing in the file can run as code.
 
     Raises:
-        FalldetError: the file is missing, too large, no such pickle, or breaks a rule of `check_annotations`.
+        FalldetError: the file is missing, too large, not an annotation pickle, or breaks a rule of
+            `check_annotations`.
     """
     path = Path(path)
     try:
@@ -68,19 +106,19 @@ def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
         pickle.dump(contents, stream, protocol=4)
 
 
-def check_annotations(contents: Any, where: str) -> dict[str, Any]:
-    """Return `contents` in one fixed form, or say what is wrong with it.
+def check_annotations(contents: Any, where: str) -> AnnotationFile:
+    """Return `contents` in canonical form: equal contents are pickled to equal bytes.
 
-    In the result keys stand in a fixed order, arrays are C-contiguous (copied only where they were not), shapes are
-    tuples, and equal strings are one object, so that equal contents are pickled to equal bytes.
+    Keys have a fixed order, arrays are C-contiguous (copied only where they were not), shapes are tuples, and equal
+    strings are one object.
 
     Args:
         contents: what an annotation file holds.
         where: the file's name, for the message.
 
     Raises:
-        FalldetError: a key is missing or unknown, a value has a wrong type, dtype, shape or range, a name is there
-            twice or in two splits, or a split names a clip that has no annotation.
+        FalldetError: a key is missing or unknown, a value has a wrong type, dtype, shape or range, a clip name occurs
+            twice or in two splits, or a split names a clip without an annotation.
     """
     if not isinstance(contents, Mapping) or set(contents) != {"split", "annotations"}:
         raise FalldetError(f"{where} must be a dict with the keys 'split' and 'annotations'; make it anew{_TOOL}")
@@ -91,32 +129,34 @@ def check_annotations(contents: Any, where: str) -> dict[str, Any]:
         for index, annotation in enumerate(contents["annotations"])
     ]
     counts = Counter(annotation["frame_dir"] for annotation in annotations)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise FalldetError(f"{where}: frame_dir {twice[0]!r} is there {counts[twice[0]]} times; give each clip its own")
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise FalldetError(
+            f"{where}: frame_dir {repeated!r} occurs {counts[repeated]} times; give each clip its own name"
+        )
     return {"split": _check_split(contents["split"], counts, where), "annotations": annotations}
 
 
-def _check_split(split: Any, known: Container[str], where: str) -> dict[str, list[str]]:
+def _check_split(split: Any, names: Container[str], where: str) -> dict[str, list[str]]:
     if not isinstance(split, Mapping):
         raise FalldetError(f"{where}: 'split' must be a dict of lists, got {type(split).__name__}")
-    home: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for name, entries in split.items():
         if name not in SPLIT_NAMES:
-            raise FalldetError(f"{where}: unknown split {name!r}; the known ones are {', '.join(SPLIT_NAMES)}")
+            raise FalldetError(f"{where}: unknown split {name!r}; write {', '.join(SPLIT_NAMES)}")
         if not isinstance(entries, list | tuple):
             raise FalldetError(f"{where}: split[{name!r}] must be a list of frame_dir, got {type(entries).__name__}")
         for entry in entries:
-            if not isinstance(entry, str) or entry not in known:
+            if not isinstance(entry, str) or entry not in names:
                 raise FalldetError(f"{where}: split[{name!r}] names {entry!r}, which has no annotation; remove it")
-            if entry in home:
-                other = f"also in split[{home[entry]!r}]" if home[entry] != name else "there twice"
-                raise FalldetError(f"{where}: {entry!r} of split[{name!r}] is {other}; keep it in one place")
-            home[entry] = name
+            if entry in split_of:
+                other = f"also in split[{split_of[entry]!r}]" if split_of[entry] != name else "listed twice"
+                raise FalldetError(f"{where}: {entry!r} of split[{name!r}] is {other}; keep one of the two")
+            split_of[entry] = name
     return {name: [sys.intern(entry) for entry in split[name]] for name in SPLIT_NAMES if name in split}
 
 
-def _check_annotation(annotation: Any, place: str) -> dict[str, Any]:
+def _check_annotation(annotation: Any, place: str) -> Annotation:
     if not isinstance(annotation, Mapping):
         raise FalldetError(f"{place} must be a dict, got {type(annotation).__name__}")
     missing = [key for key in REQUIRED_KEYS if key not in annotation]
@@ -144,7 +184,7 @@ def _check_annotation(annotation: Any, place: str) -> dict[str, Any]:
             if not isinstance(annotation[key], str):
                 raise FalldetError(f"{place}: {key} must be a string, got {annotation[key]!r}")
             checked[key] = sys.intern(annotation[key])
-    return checked
+    return cast(Annotation, checked)
 
 
 def _check_arrays(annotation: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -156,7 +196,7 @@ def _check_arrays(annotation: Mapping[str, Any], place: str) -> dict[str, Any]:
     if score.shape != keypoint.shape[:3]:
         raise FalldetError(f"{place}: keypoint_score must be {keypoint.shape[:3]} as keypoint is, got {score.shape}")
     if score.min() < 0:
-        raise FalldetError(f"{place}: keypoint_score holds {score.min():g}; the lowest score is 0, a missing joint")
+        raise FalldetError(f"{place}: keypoint_score holds {score.min():g}; scores start at 0, a missing joint")
     frames = _whole_number(annotation, "total_frames", place)
     if frames != keypoint.shape[1]:
         raise FalldetError(f"{place}: total_frames = {frames}, but keypoint has T = {keypoint.shape[1]} frames")
@@ -167,7 +207,9 @@ def _check_arrays(annotation: Mapping[str, Any], place: str) -> dict[str, Any]:
             raise FalldetError(f"{place}: time_s must be ({frames},) as total_frames is, got {time_s.shape}")
         if (np.diff(time_s) < 0).any():
             at = int(np.argmax(np.diff(time_s) < 0)) + 1
-            raise FalldetError(f"{place}: time_s[{at}] = {time_s[at]:g} lies before the frame in front of it; sort it")
+            raise FalldetError(
+                f"{place}: time_s[{at}] = {time_s[at]:g} lies before the previous frame's; sort the frames"
+            )
     return arrays
 
 

@@ -1,4 +1,4 @@
-"""The list of clips to learn from: read from a manifest or from folder names, and split by group."""
+"""The clips of a data set and their labels, read from a manifest or from folder names."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from falldet.data.annotations import SPLIT_NAMES
 from falldet.errors import FalldetError
 from falldet.io.video import VIDEO_SUFFIXES
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FALL_WORDS = frozenset({"fall", "falls", "falling", "fallen"})
 NOT_FALL_WORDS = frozenset({"notfall", "notfalls", "nofall", "nofalls", "nonfall", "nonfalls", "adl", "adls"})
 
 LAYOUT = "videos/fall/*.mp4 and videos/not_fall/*.mp4 (or .../fall/<subject>/*.mp4)"
-
 
 DEFAULT_DESCENT_S = 1.2
 """Length of a descent where only the whole event is labeled: the median of URFD's labeled falls, rounded up."""
@@ -58,9 +55,9 @@ class ClipRecord:
     Attributes:
         path: the video.
         label: 1 for a fall, 0 for anything else.
-        subject: who is seen; clips of one subject stay in one split.
-        split: "train", "val", "test", or None where the split is ours to draw.
-        fall_intervals: the labeled falls; empty where there is none or the times are not known.
+        subject: name of the person; clips of one subject stay in one split.
+        split: "train", "val", "test", or None where it is to be drawn.
+        fall_intervals: the labeled falls; empty where there is none or its time is unknown.
         source: where the clip comes from.
     """
 
@@ -76,9 +73,9 @@ def read_manifest(path: str | Path, root: str | Path | None = None) -> list[Clip
     """Return the clips listed in a manifest, a CSV file with a header line.
 
     Columns: `path` and `label` (fall / not_fall, or 1 / 0) are required; `subject`, `split`, `source`, `fps`,
-    `fall_start`, `fall_end` and `event_end` are read where they are there, others are ignored. Frames count from 0 and
-    the end frames belong to the interval; `;` separates several falls; a blank `fall_end` means that only the whole
-    event is known.
+    `fall_start`, `fall_end` and `event_end` are read where present, others are ignored. Frames count from 0 and the end
+    frames belong to the interval; `;` separates several falls; a blank `fall_end` means that only the whole event is
+    labeled.
 
     Args:
         path: the CSV file.
@@ -116,7 +113,7 @@ def clips_from_folder(folder: str | Path) -> list[ClipRecord]:
     below it names the subject, else each file is a subject of its own.
 
     Raises:
-        FalldetError: the folder is not there, or holds no video under such a name.
+        FalldetError: the folder doesn't exist, or holds no video under such a name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -135,7 +132,7 @@ def clips_from_folder(folder: str | Path) -> list[ClipRecord]:
         found = f"{unlabeled} videos, none of them" if unlabeled else "no video"
         raise FalldetError(f"{folder} holds {found} in a folder named fall or not_fall; falldet expects {LAYOUT}")
     if unlabeled:
-        log.warning("%s: left out %d videos that lie in no folder named fall or not_fall", folder, unlabeled)
+        logger.warning("%s: skipped %d videos that are in no folder named fall or not_fall", folder, unlabeled)
     return records
 
 

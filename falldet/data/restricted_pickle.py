@@ -1,9 +1,9 @@
 """A pickle reader for plain containers, numbers, strings and numeric numpy arrays, and for nothing else.
 
-What numpy's pickles name (`_reconstruct`, `ndarray`, `dtype`, ...) is answered by stand-ins of our own that check every
-argument, so that no function of another module is ever called with values out of the file: an object array, a function
-or an instance of a class is refused before anything of it runs. Pickle's own warning and the idea:
-https://docs.python.org/3/library/pickle.html#restricting-globals
+The names in numpy's pickles (`_reconstruct`, `ndarray`, `dtype`, ...) are replaced by functions of this module that
+check every argument, so that no function of another module is ever called with values out of the file. An object array,
+a function or an instance of a class is refused before any of its code runs.
+Source: https://docs.python.org/3/library/pickle.html#restricting-globals
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def load_restricted(stream: BinaryIO, where: str) -> Any:
     """Return what the pickle in `stream` holds; arrays come back as numpy arrays, numpy scalars as Python numbers.
 
     Raises:
-        FalldetError: the stream is no pickle, is cut short, or names anything but numpy's numeric arrays.
+        FalldetError: the stream is no pickle, is truncated, or names anything but numpy's numeric arrays.
     """
     try:
         return _Reader(stream).load()
@@ -33,28 +33,28 @@ def load_restricted(stream: BinaryIO, where: str) -> Any:
         ) from None
     except Exception as error:  # a broken pickle makes the reader fail in nearly any way
         reason = str(error) or type(error).__name__
-        raise FalldetError(f"{where} is not a whole pickle ({reason}); make it anew or copy it again") from None
+        raise FalldetError(f"{where} is no complete pickle ({reason}); make it anew or copy it again") from None
 
 
 class _RefusedError(Exception):
-    """The file holds what is not read."""
+    """The file holds an object that is not allowed."""
 
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in for a name that numpy's arrays need; refuse every other."""
-        random_weights = _STAND_INS.get((module.replace("numpy.core.", "numpy._core."), name))
-        if random_weights is None:
+        """Return the replacement of a name that numpy's arrays need; refuse every other."""
+        replacement = _REPLACEMENTS.get((module.replace("numpy.core.", "numpy._core."), name))
+        if replacement is None:
             raise _RefusedError(f"{module}.{name}")
-        return random_weights
+        return replacement
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        """Refuse references to things outside the file."""
+        """Refuse references to objects outside the file."""
         raise _RefusedError(f"the outside reference {str(pid)[:80]!r}")
 
 
-class _StandIn:
-    """What a name in the file becomes: it can be called, where there is a function for it, and never be changed."""
+class _Replacement:
+    """Replaces a name in the file: it can be called, where it has a function, but never be changed."""
 
     __slots__ = ("_function",)
 
@@ -71,7 +71,7 @@ class _StandIn:
 
 
 class _Dtype:
-    """A numeric dtype on its way in; `__setstate__` takes its byte order."""
+    """A numeric dtype being loaded; `__setstate__` takes its byte order."""
 
     __slots__ = ("dtype",)
 
@@ -88,7 +88,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray):
-    """An array on its way in: empty until `__setstate__` has checked its contents."""
+    """An array being loaded: empty until `__setstate__` has checked its contents."""
 
     __slots__ = ()
 
@@ -127,11 +127,11 @@ def _encode(text: Any, codec: Any) -> bytes:
     return text.encode("latin1")
 
 
-_STAND_INS = {
-    ("numpy._core.multiarray", "_reconstruct"): _StandIn(_reconstruct),
-    ("numpy._core.numeric", "_frombuffer"): _StandIn(_frombuffer),
-    ("numpy._core.multiarray", "scalar"): _StandIn(_scalar),
-    ("numpy", "ndarray"): _StandIn(),
-    ("numpy", "dtype"): _StandIn(_Dtype),
-    ("_codecs", "encode"): _StandIn(_encode),
+_REPLACEMENTS = {
+    ("numpy._core.multiarray", "_reconstruct"): _Replacement(_reconstruct),
+    ("numpy._core.numeric", "_frombuffer"): _Replacement(_frombuffer),
+    ("numpy._core.multiarray", "scalar"): _Replacement(_scalar),
+    ("numpy", "ndarray"): _Replacement(),
+    ("numpy", "dtype"): _Replacement(_Dtype),
+    ("_codecs", "encode"): _Replacement(_encode),
 }

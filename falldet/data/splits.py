@@ -1,4 +1,4 @@
-"""Train, validation and test splits: by group, so that no person is in two of them."""
+"""Train, validation and test splits, drawn by group so that no person is in two of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from falldet.data.manifest import ClipRecord
 from falldet.data.annotations import SPLIT_NAMES
+from falldet.data.manifest import ClipRecord
 
 logger = logging.getLogger(__name__)
+
+EMPTY_COSTS = (16.0, 8.0, 4.0)
+"""Cost of a train, val or test split without a clip of some class; above any distance from the wanted fractions."""
+
+MAX_ROUNDS = 10
+"""Rounds of moving single groups, at most."""
+
+
+def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
+    """Return each clip's split: its own, or one drawn 70/15/15 by class and subject where it has none."""
+    splits = [clip.split for clip in clips]
+    open_rows = [row for row, split in enumerate(splits) if split is None]
+    if open_rows:
+        drawn = split_by_group(
+            [clips[row].label for row in open_rows],
+            [clips[row].subject for row in open_rows],
+            rng=np.random.default_rng(seed),
+        )
+        for row, split in zip(open_rows, drawn, strict=True):
+            splits[row] = split
+    return [split or "" for split in splits]
 
 
 def split_by_group(
@@ -23,9 +44,9 @@ def split_by_group(
 ) -> list[str]:
     """Return "train", "val" or "test" for each clip: stratified by class, and no group in two splits.
 
-    Groups are shuffled, then placed from the largest to the smallest where they bring the clips of each class nearest
-    to the fractions. After that single groups are moved as long as it helps; now a split without a class costs more
-    than any distance from the fractions, in train most of all, so that few groups are spread as well as they can be.
+    Groups are shuffled, then assigned from the largest to the smallest to the split that brings the clips of each class
+    nearest to the fractions. After that single groups are moved as long as the cost falls. In this second pass a split
+    without a class costs more than any distance from the fractions: few groups cover as many splits as possible.
 
     Args:
         labels: (N,) class of each clip.
@@ -47,8 +68,8 @@ def split_by_group(
     classes, class_of = np.unique(labels, return_inverse=True)
     counts = np.zeros((len(names), len(classes)))  # clips of each class in each group
     np.add.at(counts, (group_of, class_of), 1)
-    homes = _place(counts, shares, rng)
-    missing = [SPLIT_NAMES[split] for split in range(3) if shares[split] > 0 and split not in homes]
+    assigned = _assign(counts, shares, rng)
+    missing = [SPLIT_NAMES[split] for split in range(3) if shares[split] > 0 and split not in assigned]
     if missing:
         logger.warning(
             "%d groups of clips (subjects or sources) can't fill three splits: %s stays empty; add clips of other "
@@ -56,15 +77,15 @@ def split_by_group(
             len(names),
             " and ".join(missing),
         )
-    return [SPLIT_NAMES[home] for home in homes[group_of]]
+    return [SPLIT_NAMES[split] for split in assigned[group_of]]
 
 
-def _place(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the split (G,) in 0..2 of each group, given its clips of each class (G, C)."""
+def _assign(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the split (G,) int64, in 0..2, of each group, given its clips of each class (G, C)."""
     totals = counts.sum(axis=0)
     targets = shares[:, None] * totals  # (3, C)
-    empty_costs = np.array([16.0, 8.0, 4.0]) * (shares > 0)
-    options = np.eye(3)[:, :, None]  # placing into split s adds to row s
+    empty_costs = np.array(EMPTY_COSTS) * (shares > 0)
+    options = np.eye(3)[:, :, None]  # option s adds the group to row s
 
     def cheapest(filled: np.ndarray, group: np.ndarray, empty_costs: np.ndarray) -> int:
         after = filled + options * group  # (3 options, 3 splits, C)
@@ -73,32 +94,17 @@ def _place(counts: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> 
 
     order = rng.permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    homes = np.zeros(len(counts), dtype=np.int64)
+    assigned = np.zeros(len(counts), dtype=np.int64)
     filled = np.zeros((3, counts.shape[1]))
     for group in order:
-        homes[group] = cheapest(filled, counts[group], np.zeros(3))
-        filled[homes[group]] += counts[group]
-    for _ in range(10):
-        before = homes.copy()
+        assigned[group] = cheapest(filled, counts[group], np.zeros(3))
+        filled[assigned[group]] += counts[group]
+    for _ in range(MAX_ROUNDS):
+        before = assigned.copy()
         for group in order[::-1]:
-            filled[homes[group]] -= counts[group]
-            homes[group] = cheapest(filled, counts[group], empty_costs)
-            filled[homes[group]] += counts[group]
-        if (homes == before).all():
+            filled[assigned[group]] -= counts[group]
+            assigned[group] = cheapest(filled, counts[group], empty_costs)
+            filled[assigned[group]] += counts[group]
+        if (assigned == before).all():
             break
-    return homes
-
-
-def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
-    """Return each clip's split: its own, or 70/15/15 by class and group among those that have none."""
-    splits = [clip.split for clip in clips]
-    open_rows = [row for row, split in enumerate(splits) if split is None]
-    if open_rows:
-        drawn = split_by_group(
-            [clips[row].label for row in open_rows],
-            [clips[row].subject for row in open_rows],
-            rng=np.random.default_rng(seed),
-        )
-        for row, split in zip(open_rows, drawn, strict=True):
-            splits[row] = split
-    return [split or "" for split in splits]
+    return assigned

@@ -1,13 +1,14 @@
-"""Labels for training: an annotated clip cut into the windows that the pipeline would see, each fall or not fall."""
+"""Training samples: an annotated clip cut into the windows that the pipeline would score, each with its own label."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from falldet.data.annotations import Annotation
 from falldet.stages.frame_sampling import FrameSampler, SamplingSettings
 from falldet.stages.preprocessing import WINDOW_FRAMES, resample
 from falldet.stages.windows import WindowBuffer, WindowSettings
@@ -17,81 +18,83 @@ FALL = 1
 NOT_FALL = 0
 
 FALL_OVERLAP = 0.5
-"""Share of a descent that must lie in a window to make it a fall."""
+"""Share of a descent from which a window that covers it is a fall."""
+
+CLEAR_OVERLAP = 0.15
+"""Share of a descent up to which a window that covers it is not a fall."""
 
 
 def label_windows(
-    annotation: dict[str, Any],
-    length_s: float = 2.0,
-    stride_s: float = 0.25,
-    min_track_s: float = 0.4,
-    linger_s: float = 0.5,
+    annotation: Annotation,
+    settings: WindowSettings | None = None,
+    *,
     fall_overlap: float = FALL_OVERLAP,
-    clear_overlap: float = 0.15,
+    clear_overlap: float = CLEAR_OVERLAP,
     speeds: Sequence[float] = (1.0,),
     pose_fps: Sequence[float] = (0.0,),
-) -> list[dict[str, Any]]:
-    """Cut one annotated clip into the windows that the live chain would see, each with its own label.
+) -> list[Annotation]:
+    """Cut one annotated clip into the windows that the pipeline would score, each labeled `FALL` or `NOT_FALL`.
 
-    A window is a fall when at least `fall_overlap` of the going down of one interval lies in it and the person was
-    seen during it; not a fall when at most `clear_overlap` does; in between it teaches nothing and is left out. Lying
-    afterwards is not a fall. The first person of a clip is the one who falls. Another who is in sight beside the first
-    during a fall is a bystander, whose windows of that time are left out; one who isn't is taken for the first under
-    another track id.
+    A window is a fall where the person was visible in it over at least `fall_overlap` of a descent, and not a fall
+    where it was at most `clear_overlap`. Windows in between are ambiguous and left out. Lying after the descent is not
+    a fall.
+
+    The fall intervals are those of the clip's first person. A person visible together with the first one during a fall
+    is a bystander: the bystander's fall windows are left out. Any other person is taken for the first one under another
+    track id.
 
     Args:
-        annotation: an entry of the keypoint pickle with `time_s` (T,) and `fall_intervals`, seconds.
-        length_s: window length, as in `WindowSettings`; so are `stride_s`, `min_track_s` and `linger_s`.
-        stride_s: time from one window to the next.
-        min_track_s: age from which a track is scored.
-        linger_s: how long windows go on after a person was last seen.
-        fall_overlap: share of the going down that makes a window a fall.
-        clear_overlap: share up to which a window is not a fall.
-        speeds: windows take these speeds in turn. At 1.25 a window holds 1.25 * length_s, so that everybody in it
-            moves 1.25 times as fast as at 1.
-        pose_fps: windows take these rates in turn, as `falldet.stages.frame_sampling.SamplingSettings`; 0 takes every frame.
+        annotation: a clip with `time_s` and `fall_intervals`.
+        settings: how tracks are cut into windows.
+        fall_overlap: share of a descent that makes a window a fall. Higher: fewer, clearer falls.
+        clear_overlap: share up to which a window is not a fall. Higher: more windows, less clear ones.
+        speeds: playback speeds, taken by the windows in turn. At 1.25 a window holds 1.25 times its length, so that
+            motion in it is 1.25 times as fast as at 1.
+        pose_fps: rates of pose estimation, taken by the windows in turn; as `SamplingSettings.active_fps`, 0 takes
+            every frame.
 
     Returns:
-        Annotations of `WINDOW_FRAMES` frames and one person (M = 1), named `<frame_dir>@<track>@<stop_s>`.
+        Annotations of `WINDOW_FRAMES` frames and one person (M = 1), named `<frame_dir>@<person>@<stop_s>`.
     """
-    kinds = [
-        (WindowSettings(length_s * speed, stride_s, min_track_s, linger_s), rate)
+    settings = settings or WindowSettings()
+    variants = [
+        (replace(settings, length_s=settings.length_s * speed), rate)
         for speed, rate in itertools.product(speeds, pose_fps)
     ]
     falls = annotation.get("fall_intervals", [])
     samples = []
     for person in range(len(annotation["keypoint"])):
-        bystander = _sees_fall(annotation, person)
-        for turn, kind in enumerate(kinds):
-            for window in _person_windows(annotation, person, *kind):
-                stride = round((window.stop_s - annotation["time_s"][0]) / stride_s)
+        bystander = _is_bystander(annotation, person)
+        for turn, variant in enumerate(variants):
+            for window in _person_windows(annotation, person, *variant):
+                stride = round((window.stop_s - annotation["time_s"][0]) / settings.stride_s)
                 label = _label(window, falls, fall_overlap, clear_overlap)
-                if stride % len(kinds) == turn and label is not None and not (label == FALL and bystander):
+                if stride % len(variants) == turn and label is not None and not (label == FALL and bystander):
                     samples.append(_sample(annotation, window, label))
     return samples
 
 
-def _person_windows(
-    annotation: dict[str, Any], person: int, settings: WindowSettings, pose_fps: float
-) -> list[Window]:
+def _person_windows(annotation: Annotation, person: int, settings: WindowSettings, pose_fps: float) -> list[Window]:
+    """Return the windows of one person, cut by the pipeline's own buffer in the frames that its sampler processes."""
     buffer, sampler = WindowBuffer(settings), FrameSampler(SamplingSettings(pose_fps))
     windows: list[Window] = []
-    image_hw = tuple(annotation["img_shape"])
-    times, scores = annotation["time_s"], annotation["keypoint_score"][person]
-    poses = zip(times.tolist(), annotation["keypoint"][person], scores, strict=True)
-    for (time_s, pose, score), due in sampling.chosen(poses, lambda pose: pose[0]):
-        if not due:
-            continue
-        seen = slice(0, 1 if score.any() else 0)
-        people = People(
-            pose[None][seen], score[None][seen], np.zeros((1, 4))[seen], np.ones(1)[seen], np.full(1, person)[seen]
-        )
-        windows += buffer.push(time_s, people, image_hw)
+    poses = zip(
+        annotation["time_s"].tolist(), annotation["keypoint"][person], annotation["keypoint_score"][person], strict=True
+    )
+    for (time_s, keypoints, scores), process in sampler.sample(poses, lambda pose: pose[0]):
+        if process:
+            windows += buffer.push(time_s, _as_people(keypoints, scores, person), annotation["img_shape"])
     return windows + buffer.flush()
 
 
-def _sees_fall(annotation: dict[str, Any], person: int) -> bool:
-    """Whether `person` and the first one are in sight together while the first one falls."""
+def _as_people(keypoints: np.ndarray, scores: np.ndarray, track_id: int) -> People:
+    """Return the person with pose (K, 2) and joint scores (K,), or no person where every joint is missing."""
+    rows = slice(0, int(scores.any()))
+    return People(keypoints[None], scores[None], np.zeros((1, 4)), np.ones(1), np.array([track_id]))[rows]
+
+
+def _is_bystander(annotation: Annotation, person: int) -> bool:
+    """Whether `person` is another than the first one: both are visible at once during a fall."""
     if person == 0:
         return False
     together = (annotation["keypoint_score"][[0, person]] > 0).any(axis=2).all(axis=0)  # (T,)
@@ -102,15 +105,15 @@ def _sees_fall(annotation: dict[str, Any], person: int) -> bool:
 def _label(window: Window, falls: list[list[float]], fall_overlap: float, clear_overlap: float) -> int | None:
     first_s, last_s = window.time_s[0], window.time_s[-1]
     share = 0.0
-    for start_s, stop_s in falls:
-        overlap_s = min(stop_s, last_s) - max(start_s, first_s)
-        share = max(share, overlap_s / max(stop_s - start_s, 1e-6))
+    for start_s, end_s in falls:
+        overlap_s = min(end_s, last_s) - max(start_s, first_s)
+        share = max(share, overlap_s / max(end_s - start_s, 1e-6))
     if share >= fall_overlap:
         return FALL
     return NOT_FALL if share <= clear_overlap else None
 
 
-def _sample(annotation: dict[str, Any], window: Window, label: int) -> dict[str, Any]:
+def _sample(annotation: Annotation, window: Window, label: int) -> Annotation:
     keypoints, scores = resample(window)
     return {
         "frame_dir": f"{annotation['frame_dir']}@{window.track_id}@{window.stop_s:.2f}",

@@ -1,4 +1,4 @@
-"""Where in the chain each missed fall was lost, and what is known of each false alarm."""
+"""Error analysis: the first pipeline stage that lost each missed fall, and the circumstances of each false alarm."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 
 from falldet.data.manifest import FallInterval
 from falldet.data.window_labels import FALL_OVERLAP
-from falldet.evaluation.matching import EARLY_S, LATE_S, ClipResult
+from falldet.evaluation.matching import MATCH_EARLY_S, MATCH_LATE_S, ClipResult
 from falldet.evaluation.replay import ReplayedClip, ReplayedFrame, fuse
 from falldet.pipeline.config import Config
 from falldet.stages.events import EventSettings
 from falldet.types import Event, WindowScore
 
-BEFORE_S = 0.5
-AFTER_S = 1.0
-"""Frames from `BEFORE_S` before the going down to `AFTER_S` after it must show the person: the least that confirms."""
+VISIBLE_BEFORE_S = 0.5
+VISIBLE_AFTER_S = 1.0
+"""The person must be visible from `VISIBLE_BEFORE_S` before the descent to `VISIBLE_AFTER_S` after it, which is the
+least that can confirm a fall."""
 
-NOBODY_SHARE = 0.5
-"""A fall of which more than this share of the frames shows nobody: at most half of the motion is left to judge by."""
+MAX_EMPTY_SHARE = 0.5
+"""Share of those frames without a person up to which the fall still counts as visible."""
 
-POOR_POSE = 0.3
-"""Mean joint score below which poses are called poor: MoveNet's mean was 0.33 or more in every fall of the development
-data (train and val) that raised an alert."""
+POOR_POSE_SCORE = 0.3
+"""Mean joint score below which poses count as poor."""
 
 
 class MissCause(StrEnum):
-    """The first link of the chain that lost a fall."""
+    """The first stage of the pipeline that lost a fall."""
 
-    NOBODY = "no person found"
+    NO_PERSON = "no person found"
     POSE = "pose poor"
     TRACK = "track broken"
     CLASSIFIER = "classifier"
@@ -39,22 +39,22 @@ class MissCause(StrEnum):
 
 
 class FalseAlarmKind(StrEnum):
-    """What a false alarm has to do with a fall."""
+    """The relation of a false alarm to the falls of its clip."""
 
     REPEATED = "second alert for a fall"
-    BESIDE = "at another time than the fall"
+    OTHER_TIME = "at another time than the fall"
     NO_FALL = "video without a fall"
     UNKNOWN = "fall without known times"
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Why a fall was missed.
+    """A missed fall.
 
     Attributes:
-        cause: the first link that failed.
-        detail: the number behind it, in words.
-        peak_score: highest fused score of a frame of the going down, None where there was none.
+        cause: the first stage that failed.
+        detail: the value that shows it, in words.
+        peak_score: highest fused score during the descent; None without a score.
     """
 
     cause: MissCause
@@ -64,124 +64,148 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarm:
-    """What is known of a false alarm.
+    """A false alarm.
 
     Attributes:
-        occasion: what it has to do with a fall.
+        kind: its relation to the clip's falls.
         lying: lying degree of the person when last seen before the alert, in [0, 1].
-        track_age_s: how long the person's track had lived at the alert, seconds.
+        track_age_s: age of the person's track at the alert, seconds.
     """
 
-    occasion: FalseAlarmKind
+    kind: FalseAlarmKind
     lying: float
     track_age_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnalysis:
-    """The misses and false alarms of one video, in the order of its match's `missed` and `false`."""
+    """Misses and false alarms of one clip, in the order of its match's `false_negatives` and `false_positives`."""
 
     misses: list[Miss]
     false_alarms: list[FalseAlarm]
 
 
 def analyze_errors(replayed: ReplayedClip, result: ClipResult, config: Config) -> ErrorAnalysis:
-    """Return why the falls of a clip were missed and what its false alarms are like.
+    """Return the causes of a clip's misses and the circumstances of its false alarms.
 
-    Whose fall it is is not labeled: with several people in sight, what the best seen of them gave counts.
+    Labels don't say which person falls: with several people in sight, the one with the best values counts.
 
     Args:
         replayed: the clip after tracking and recognizer.
         result: its evaluation.
-        config: the fusion and the event rule of that evaluation.
+        config: the configuration of that evaluation.
     """
     falls = result.clip.fall_intervals
     return ErrorAnalysis(
-        [_miss(replayed, result, falls[number], config) for number in result.match.false_negatives],
-        [_false_alarm(replayed, result, result.events[number]) for number in result.match.false_positives],
+        [_miss(replayed, result, falls[index], config) for index in result.match.false_negatives],
+        [_false_alarm(replayed, result, result.events[index]) for index in result.match.false_positives],
     )
 
 
 def _miss(replayed: ReplayedClip, result: ClipResult, fall: FallInterval, config: Config) -> Miss:
     start_s, end_s = fall.descent
-    windows = [score for score in replayed.window_scores if score.start_s < end_s and score.stop_s > start_s]
     fused = [score for finalized in fuse(replayed, config.fusion) for score in finalized]
     peak = max((score.score for score in fused if start_s <= score.time_s <= end_s), default=None)
-    around = [frame for frame in replayed.frames if start_s - BEFORE_S <= frame.time_s <= end_s + AFTER_S]
-    empty = sum(len(frame.people) == 0 for frame in around)
-    if not around:
-        return Miss(MissCause.NOBODY, "the video has no frame there", peak)
-    if empty > NOBODY_SHARE * len(around):
-        return Miss(MissCause.NOBODY, f"nobody in {empty} of {len(around)} frames", peak)
-    pose = _pose_score(around)
-    if pose < POOR_POSE:
-        return Miss(MissCause.POSE, f"mean joint score {pose:.2f}", peak)
+    cause, detail = (
+        _visibility_fault(replayed, start_s, end_s)
+        or _track_fault(replayed, start_s, end_s)
+        or _score_fault(peak, config.events.alert_threshold)
+        or (MissCause.RULE, _rule_detail(result, fall, config.events))
+    )
+    return Miss(cause, detail, peak)
+
+
+def _visibility_fault(replayed: ReplayedClip, start_s: float, end_s: float) -> tuple[MissCause, str] | None:
+    """Return the fault of pose estimation around the descent, if any."""
+    frames = [
+        frame for frame in replayed.frames if start_s - VISIBLE_BEFORE_S <= frame.time_s <= end_s + VISIBLE_AFTER_S
+    ]
+    if not frames:
+        return MissCause.NO_PERSON, "the video has no frame there"
+    empty = sum(len(frame.people) == 0 for frame in frames)
+    if empty > MAX_EMPTY_SHARE * len(frames):
+        return MissCause.NO_PERSON, f"no person in {empty} of {len(frames)} frames"
+    pose_score = _pose_score(frames)
+    if pose_score < POOR_POSE_SCORE:
+        return MissCause.POSE, f"mean joint score {pose_score:.2f}"
+    return None
+
+
+def _track_fault(replayed: ReplayedClip, start_s: float, end_s: float) -> tuple[MissCause, str] | None:
+    """Return the fault of the tracks during the descent, if any: no window holds enough of it to be a fall."""
+    windows = [score for score in replayed.window_scores if score.start_s < end_s and score.stop_s > start_s]
     times = _track_times(replayed.frames)
-    seen = max((_seen_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
-    if seen < FALL_OVERLAP:
-        return Miss(
-            MissCause.TRACK, f"no window saw more than {seen:.0%} of it" if windows else "nobody was scored", peak
-        )
-    needed = config.events.alert_threshold
-    if peak is None or peak < needed:
-        return Miss(MissCause.CLASSIFIER, f"highest score {peak or 0:.2f} of {needed:g}", peak)
-    return Miss(MissCause.RULE, _rule_detail(result, fall, config.events), peak)
+    covered = max((_covered_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
+    if covered >= FALL_OVERLAP:
+        return None
+    return MissCause.TRACK, f"no window covers more than {covered:.0%} of it" if windows else "no person was scored"
+
+
+def _score_fault(peak: float | None, alert_threshold: float) -> tuple[MissCause, str] | None:
+    """Return the fault of the recognizer, if any."""
+    if peak is not None and peak >= alert_threshold:
+        return None
+    return MissCause.CLASSIFIER, f"highest score {peak or 0:.2f} of {alert_threshold:g}"
 
 
 def _pose_score(frames: Sequence[ReplayedFrame]) -> float:
-    """Return the mean joint score of the person seen best, over the frames that show somebody."""
+    """Return the mean joint score of the best visible person, over the frames with people."""
     return float(np.mean([frame.people.scores.mean(axis=1).max() for frame in frames if len(frame.people)]))
 
 
 def _track_times(frames: Sequence[ReplayedFrame]) -> dict[int, np.ndarray]:
-    """Return the times (T,) in seconds at which each track was seen, by track id."""
+    """Return the times (T,) float64 in seconds at which each track was seen, by track id."""
     times: dict[int, list[float]] = {}
     for frame in frames:
         for track_id in frame.people.track_ids.tolist():
             times.setdefault(track_id, []).append(frame.time_s)
-    return {track_id: np.array(seen) for track_id, seen in times.items()}
+    return {track_id: np.array(values) for track_id, values in times.items()}
 
 
-def _seen_share(window: WindowScore, times: np.ndarray, start_s: float, end_s: float) -> float:
-    """Return the share of the going down, or of as much as fits into a window, that the window's person was seen in."""
-    seen = times[(times >= window.start_s) & (times < window.stop_s)]
-    if not len(seen):
+def _covered_share(window: WindowScore, times: np.ndarray, start_s: float, end_s: float) -> float:
+    """Return the share of the descent, or of as much as fits into a window, over which the window's track was seen."""
+    inside = times[(times >= window.start_s) & (times < window.stop_s)]
+    if not len(inside):
         return 0.0
-    overlap_s = min(end_s, float(seen[-1])) - max(start_s, float(seen[0]))
+    overlap_s = min(end_s, float(inside[-1])) - max(start_s, float(inside[0]))
     return max(0.0, overlap_s / min(end_s - start_s, window.stop_s - window.start_s))
 
 
 def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings) -> str:
     alerts = [event.alert_s for event in result.events]
-    before = [
+    earlier = [
         event.alert_s
         for event in result.events
-        if event.alert_s < fall.start_s - EARLY_S
+        if event.alert_s < fall.start_s - MATCH_EARLY_S
         and (event.end_s is None or event.end_s + settings.cool_down_s > fall.start_s)
     ]
-    if before:
-        return f"after an alert at {max(before):.2f} s"
-    if any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for alert_s in alerts):
-        return "its alert was taken for another fall's"
-    late = [alert_s for alert_s in alerts if alert_s > fall.end_s + LATE_S]
-    if late:
-        return f"no alert before {min(late):.2f} s"
-    return "not confirmed by lying" + (", or in a zone to ignore" if settings.ignore_zones else "")
+    if earlier:
+        return f"after an alert at {max(earlier):.2f} s"
+    if any(_matches(alert_s, fall) for alert_s in alerts):
+        return "its alert was matched with another fall"
+    later = [alert_s for alert_s in alerts if alert_s > fall.end_s + MATCH_LATE_S]
+    if later:
+        return f"no alert before {min(later):.2f} s"
+    return "not confirmed by lying" + (", or in an ignore zone" if settings.ignore_zones else "")
 
 
 def _false_alarm(replayed: ReplayedClip, result: ClipResult, event: Event) -> FalseAlarm:
-    seen = [
+    sightings = [
         (frame.time_s, float(frame.postures.lying[row]))
         for frame in replayed.frames
         if frame.time_s <= event.alert_s
         for row in np.flatnonzero(frame.people.track_ids == event.track_id)
     ]
-    return FalseAlarm(_occasion(result, event.alert_s), seen[-1][1], event.alert_s - seen[0][0])
+    return FalseAlarm(_false_alarm_kind(result, event.alert_s), sightings[-1][1], event.alert_s - sightings[0][0])
 
 
-def _occasion(result: ClipResult, alert_s: float) -> FalseAlarmKind:
+def _false_alarm_kind(result: ClipResult, alert_s: float) -> FalseAlarmKind:
     falls = result.clip.fall_intervals
     if not falls:
         return FalseAlarmKind.UNKNOWN if result.clip.label else FalseAlarmKind.NO_FALL
-    repeated = any(fall.start_s - EARLY_S <= alert_s <= fall.end_s + LATE_S for fall in falls)
-    return FalseAlarmKind.REPEATED if repeated else FalseAlarmKind.BESIDE
+    repeated = any(_matches(alert_s, fall) for fall in falls)
+    return FalseAlarmKind.REPEATED if repeated else FalseAlarmKind.OTHER_TIME
+
+
+def _matches(alert_s: float, fall: FallInterval) -> bool:
+    return fall.start_s - MATCH_EARLY_S <= alert_s <= fall.end_s + MATCH_LATE_S

@@ -1,26 +1,33 @@
-"""The evaluation's report as a page for people, from what report.json holds."""
+"""report.md: the contents of report.json as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-RATIOS = (("recall", "recall"), ("precision", "precision"), ("F1", "f1"), ("false alarms per hour", "false_per_hour"))
+from falldet.visualization.tables import markdown_table
+
+RATIOS = (
+    ("recall", "recall"),
+    ("precision", "precision"),
+    ("F1", "f1"),
+    ("false alarms per hour", "false_alarms_per_hour"),
+)
 DELAYS = (("start", "delays_s", ("median", "p90", "p95")), ("end", "delays_from_end_s", ("median", "p95")))
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """Return the page: figures with their intervals, figures by alert score, misses and false alarms."""
+    """Return the page: metrics with their intervals, metrics by alert threshold, missed falls and false alarms."""
     lines = [
         "# Fall events",
         "",
         f"{report['videos']} videos, {report['hours'] * 60:.1f} minutes, {report['events']['falls']} falls; alert "
-        f"score {report['threshold']:g}. Alerts and falls are paired {report['rule']}. Intervals: 95 %, bootstrap, "
-        f"once over the subjects ({report['subjects']} names) and once over the videos ({report['videos']}).",
+        f"threshold {report['threshold']:g}. Alerts and falls are matched {report['rule']}. Intervals: 95 %, "
+        f"bootstrap over the subjects ({report['subjects']} names) and over the videos ({report['videos']}).",
         "",
-        *_figures(report),
+        *_metrics(report),
         "",
-        "## By alert score",
+        "## By alert threshold",
         "",
         *_curve(report),
         "",
@@ -28,7 +35,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         "## Missed falls",
         "",
-        *_misses(report),
+        *_missed_falls(report),
         "",
         "## False alarms",
         "",
@@ -39,19 +46,22 @@ def as_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(report: dict[str, Any]) -> list[str]:
+def _metrics(report: dict[str, Any]) -> list[str]:
     events, by_subject, by_video = report["events"], report["intervals_95"], report["intervals_95_videos"]
-    counts = {"recall": f" ({events['right']} of {events['falls']})", "precision": f" ({events['false']} false)"}
+    counts = {
+        "recall": f" ({events['true_positives']} of {events['falls']})",
+        "precision": f" ({events['false_positives']} false positives)",
+    }
     rows = [
         (name, _number(events[key]) + counts.get(key, ""), _span(by_subject[key]), _span(by_video[key]))
         for name, key in RATIOS
     ]
-    for place, kind, names in DELAYS:
-        known = f", {events['found_with_known_end']} falls with a labeled end" if place == "end" else ""
+    for anchor, kind, names in DELAYS:
+        known = f", {events['true_positives_with_known_end']} falls with a labeled end" if anchor == "end" else ""
         delays = events[kind] or {}
         rows += [
             (
-                f"delay from the fall's {place}, {name}{known}",
+                f"delay from the fall's {anchor}, {name}{known}",
                 f"{delays[name]:.2f} s" if delays else "none",
                 _span(by_subject[f"{kind}.{name}"]),
                 _span(by_video[f"{kind}.{name}"]),
@@ -59,9 +69,9 @@ def _figures(report: dict[str, Any]) -> list[str]:
             for name in names
         ]
     rows += [
-        (f"videos: {name}", _number(report["videos_level"][name]), "", "") for name in ("sensitivity", "specificity")
+        (f"videos: {name}", _number(report["video_level"][name]), "", "") for name in ("sensitivity", "specificity")
     ]
-    return table(("figure", "value", "over subjects", "over videos"), rows)
+    return markdown_table(("metric", "value", "over subjects", "over videos"), rows)
 
 
 def _curve(report: dict[str, Any]) -> list[str]:
@@ -69,22 +79,22 @@ def _curve(report: dict[str, Any]) -> list[str]:
         (
             f"{row['threshold']:g}",
             *(_number(row[key]) for key in ("recall", "precision", "f1")),
-            str(row["false"]),
+            str(row["false_positives"]),
             f"{row['delays_s']['median']:.2f} s" if row["delays_s"] else "none",
         )
         for row in report["curve"]
     ]
-    lines = table(("alert score", "recall", "precision", "F1", "false alarms", "median delay"), rows)
+    lines = markdown_table(("alert threshold", "recall", "precision", "F1", "false alarms", "median delay"), rows)
     plateau = report["f1_plateau"]
     if plateau:
-        reach = f"for alert scores from {plateau['from']:g} to {plateau['to']:g}"
+        reach = f"for alert thresholds from {plateau['from']:g} to {plateau['to']:g}"
         if plateau["from"] == plateau["to"]:
-            reach = f"at the alert score {plateau['from']:g} alone"
+            reach = f"at the alert threshold {plateau['from']:g} alone"
         lines += ["", f"F1 stays within {plateau['band']:g} of its value {reach}."]
     return lines
 
 
-def _misses(report: dict[str, Any]) -> list[str]:
+def _missed_falls(report: dict[str, Any]) -> list[str]:
     rows = [
         (
             miss["path"],
@@ -93,9 +103,9 @@ def _misses(report: dict[str, Any]) -> list[str]:
             miss["detail"],
             "none" if miss["peak_score"] is None else f"{miss['peak_score']:.2f}",
         )
-        for miss in report["missed"]
+        for miss in report["false_negatives"]
     ]
-    return _listed(("video", "fall", "lost at", "because", "highest score"), rows, report["miss_causes"])
+    return _listed(("video", "fall", "cause", "detail", "highest score"), rows, report["miss_causes"])
 
 
 def _false_alarms(report: dict[str, Any]) -> list[str]:
@@ -103,29 +113,23 @@ def _false_alarms(report: dict[str, Any]) -> list[str]:
         (
             alarm["path"],
             f"{alarm['alert_s']:.1f} s",
-            alarm["occasion"],
+            alarm["kind"],
             f"{alarm['score']:.2f}",
             f"{alarm['lying']:.2f}",
             f"{alarm['track_age_s']:.1f} s",
         )
-        for alarm in report["false_alarms"]
+        for alarm in report["false_positives"]
     ]
-    header = ("video", "alert", "occasion", "score", "lying degree", "age of the track")
-    return _listed(header, rows, report["false_alarm_occasions"])
+    header = ("video", "alert", "kind", "score", "lying degree", "age of the track")
+    return _listed(header, rows, report["false_alarm_kinds"])
 
 
 def _listed(header: Sequence[str], rows: Sequence[Sequence[str]], counts: dict[str, int]) -> list[str]:
-    """Return a table under the counts of its kinds, or that there is nothing."""
+    """Return a table below the counts of its kinds, or "none" without rows."""
     if not rows:
         return ["none"]
     kinds = ", ".join(f"{kind} {count}" for kind, count in counts.items() if count)
-    return [f"{len(rows)} in all: {kinds}.", "", *table(header, rows)]
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table."""
-    cells = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
+    return [f"{len(rows)} in all: {kinds}.", "", *markdown_table(header, rows)]
 
 
 def _number(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """Alerts of a clip paired with its labeled falls.
 
-The rule: alerts and falls of a video are paired one to one in time order; an alert is a true positive from `EARLY_S`
-before the fall's start to `LATE_S` after its end; a second alert for the same fall is a false positive, and a fall
-without an alert is a false negative.
+Alerts and falls of a clip are paired one to one, in time order. An alert is a true positive from `MATCH_EARLY_S` before
+the fall's start to `MATCH_LATE_S` after its end. A second alert for the same fall is a false positive. A fall without
+an alert is a false negative.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from falldet.data.manifest import ClipRecord
 from falldet.types import Event
 
-EARLY_S = 0.5
-LATE_S = 3.0
+MATCH_EARLY_S = 0.5
+MATCH_LATE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How the alerts of one clip fit its falls.
+    """Alerts of one clip matched with its falls, each by its index.
 
     Attributes:
-        pairs: (fall, alert) numbers, in time order.
+        pairs: (fall, alert) of each true positive, in time order.
         false_negatives: falls without an alert.
         false_positives: alerts without a fall.
     """
@@ -33,26 +33,36 @@ class Match:
 
 
 def match_alerts(falls: Sequence[tuple[float, float]], alerts: Sequence[float]) -> Match:
-    """Pair falls, (start_s, end_s) of the descents, with alert times in seconds; see the module's rule."""
-    fall_order = sorted(range(len(falls)), key=lambda i: falls[i])
-    waiting = sorted(range(len(alerts)), key=lambda i: alerts[i])
+    """Match labeled falls with alerts; see the module's rule.
+
+    Args:
+        falls: start and end of each fall in seconds, in any order.
+        alerts: alert times in seconds, in any order.
+    """
+    remaining = sorted(range(len(alerts)), key=lambda i: alerts[i])
     pairs: list[tuple[int, int]] = []
-    false: list[int] = []
-    missed = []
-    for fall in fall_order:
+    false_negatives, false_positives = [], []
+    for fall in sorted(range(len(falls)), key=lambda i: falls[i]):
         start_s, end_s = falls[fall]
-        while waiting and alerts[waiting[0]] < start_s - EARLY_S:
-            false.append(waiting.pop(0))
-        if waiting and alerts[waiting[0]] <= end_s + LATE_S:
-            pairs.append((fall, waiting.pop(0)))
+        while remaining and alerts[remaining[0]] < start_s - MATCH_EARLY_S:
+            false_positives.append(remaining.pop(0))
+        if remaining and alerts[remaining[0]] <= end_s + MATCH_LATE_S:
+            pairs.append((fall, remaining.pop(0)))
         else:
-            missed.append(fall)
-    return Match(pairs, missed, false + waiting)
+            false_negatives.append(fall)
+    return Match(pairs, false_negatives, false_positives + remaining)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipResult:
-    """Evaluation of one clip: its events and how they fit its falls."""
+    """Events of one clip matched with its labeled falls.
+
+    Attributes:
+        clip: the clip and its labels.
+        duration_s: time of the last processed frame, seconds.
+        events: the detected falls, by alert time.
+        match: their alerts matched with the labeled falls.
+    """
 
     clip: ClipRecord
     duration_s: float

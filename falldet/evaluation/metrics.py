@@ -17,16 +17,16 @@ class EventMetrics:
     """Event-level metrics over a set of clips; a ratio without a denominator is None.
 
     Attributes:
-        falls: labeled falls.
-        true_positives: falls with an alert.
-        false_positives: false alarms.
+        falls: number of labeled falls.
+        true_positives: number of falls with an alert.
+        false_positives: number of false alarms.
         recall: true positives / falls.
         precision: true positives / alerts.
-        f1: their harmonic mean.
-        false_per_hour: false alarms per hour of video.
-        delays_s: alert minus the fall's start, seconds, of each true positive.
-        delays_from_end_s: alert minus the end of the descent, seconds, where that end is labeled; below 0 where
-            the alert came during the fall.
+        f1: harmonic mean of recall and precision.
+        false_alarms_per_hour: false alarms per hour of video.
+        delays_s: alert time minus the fall's start, seconds, of each true positive.
+        delays_from_end_s: alert time minus the end of the descent, seconds, where that end is labeled; negative
+            where the alert came during the fall.
     """
 
     falls: int
@@ -35,14 +35,14 @@ class EventMetrics:
     recall: float | None
     precision: float | None
     f1: float | None
-    false_per_hour: float | None
+    false_alarms_per_hour: float | None
     delays_s: list[float]
     delays_from_end_s: list[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is counted and added up over videos: falls found and missed, false alarms, lengths, delays."""
+    """Counts, clip lengths and delays of a set of clips, from which `EventMetrics` are computed."""
 
     true_positives: int
     false_negatives: int
@@ -54,34 +54,35 @@ class Tally:
 
 def tally(results: Sequence[ClipResult]) -> Tally:
     """Count a set of evaluated clips."""
-    found = [
+    detected = [
         (result.events[alert].alert_s, result.clip.fall_intervals[fall])
         for result in results
         for fall, alert in result.match.pairs
     ]
     return Tally(
-        len(found),
+        len(detected),
         sum(len(result.match.false_negatives) for result in results),
         sum(len(result.match.false_positives) for result in results),
         [result.duration_s for result in results],
-        [alert_s - interval.start_s for alert_s, interval in found],
-        [alert_s - interval.end_s for alert_s, interval in found if interval.fall_end_known],
+        [alert_s - interval.start_s for alert_s, interval in detected],
+        [alert_s - interval.end_s for alert_s, interval in detected if interval.fall_end_known],
     )
 
 
 def metrics_of(tallies: Sequence[Tally]) -> EventMetrics:
-    """Return the metrics of all that was counted in `tallies`."""
-    found = sum(each.true_positives for each in tallies)
-    missed = sum(each.false_negatives for each in tallies)
-    false = sum(each.false_positives for each in tallies)
+    """Return the metrics of all clips counted in `tallies`."""
+    tp = sum(each.true_positives for each in tallies)
+    fn = sum(each.false_negatives for each in tallies)
+    fp = sum(each.false_positives for each in tallies)
+    hours = sum(length_s for each in tallies for length_s in each.lengths_s) / 3600
     return EventMetrics(
-        found + missed,
-        found,
-        false,
-        _ratio(found, found + missed),
-        _ratio(found, found + false),
-        _ratio(2 * found, 2 * found + missed + false),
-        _ratio(false, sum(length_s for each in tallies for length_s in each.lengths_s) / 3600),
+        tp + fn,
+        tp,
+        fp,
+        _ratio(tp, tp + fn),
+        _ratio(tp, tp + fp),
+        _ratio(2 * tp, 2 * tp + fn + fp),
+        _ratio(fp, hours),
         [delay for each in tallies for delay in each.delays_s],
         [delay for each in tallies for delay in each.delays_from_end_s],
     )
@@ -96,7 +97,7 @@ MetricFn = Callable[[EventMetrics], float | None]
 Cluster = Literal["subject", "video"]
 
 RATIOS: dict[str, MetricFn] = {
-    name: operator.attrgetter(name) for name in ("recall", "precision", "f1", "false_per_hour")
+    name: operator.attrgetter(name) for name in ("recall", "precision", "f1", "false_alarms_per_hour")
 }
 PERCENTILES = {"median": 50, "p90": 90, "p95": 95}
 
@@ -109,12 +110,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return what numpy's percentile does, linear between neighbors, but for few values in a twentieth of the time."""
+    """Return the percentile of at least one value, interpolated linearly as numpy does, at a twentieth of its cost."""
     ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    below = int(place)
+    position = (len(ordered) - 1) * percent / 100
+    below = int(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 def _delay(kind: str, percent: float) -> MetricFn:
@@ -130,7 +131,7 @@ DELAYS: dict[str, MetricFn] = {
     for kind in ("delays_s", "delays_from_end_s")
     for name, percent in PERCENTILES.items()
 }
-"""Delay percentiles by the names they have in report.json: `delays_s.median` and so on."""
+"""Delay percentiles by their names in report.json, such as `delays_s.median`."""
 
 
 def bootstrap(
@@ -140,34 +141,34 @@ def bootstrap(
     rounds: int = 1000,
     over: Cluster = "subject",
 ) -> tuple[float, float] | None:
-    """Return the 95 % interval of a metric over resampled subjects or videos, or None where it is hardly ever defined.
+    """Return the 95 % bootstrap interval of a metric, or None where it is undefined in more than half of the rounds.
 
-    Clips of one subject resemble each other, so by default they are drawn together, with replacement. Where many people
-    share one subject's name that leaves few draws, and single videos tell more; they take no account of likeness.
+    Clips of one subject resemble each other: by default whole subjects are resampled, with replacement. Where many
+    people share one subject's name that leaves few clusters; resampling videos gives more, but ignores the resemblance.
     Source: the cluster bootstrap, percentile interval (Davison and Hinkley, Bootstrap Methods, 1997).
 
     Args:
         results: the evaluated clips.
-        metric: what the interval is of; None where it is not defined.
+        metric: returns the value from the metrics of a sample, None where it is undefined.
         rng: the only source of randomness.
-        rounds: how often is drawn.
-        over: what is drawn.
+        rounds: number of samples. Higher: a steadier interval.
+        over: what is resampled.
     """
     clusters = [tally(group) for group in grouped(results, over).values()]
-    drawn = []
+    values = []
     for _ in range(rounds):
         chosen = rng.integers(len(clusters), size=len(clusters))
         value = metric(metrics_of([clusters[index] for index in chosen]))
         if value is not None:
-            drawn.append(value)
-    if len(drawn) < rounds / 2:
+            values.append(value)
+    if len(values) < rounds / 2:
         return None
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def grouped(results: Sequence[ClipResult], over: Cluster) -> dict[str, list[ClipResult]]:
-    """Return the results that are drawn together, by the subject's or the video's name."""
+    """Return the results of each cluster, by the subject's or the video's name."""
     groups: dict[str, list[ClipResult]] = {}
     for result in results:
         groups.setdefault(result.clip.subject if over == "subject" else str(result.clip.path), []).append(result)

@@ -1,4 +1,4 @@
-"""The whole live chain measured on labeled videos: each is replayed once and decided at many alert scores."""
+"""Replay of a clip from its cached poses: tracking and recognizer once, then fusion and events at many thresholds."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ReplayedFrame:
     """One frame after pose, tracking and recognizer.
 
     Attributes:
-        time_s: its time in seconds.
-        people: everybody in it, with track ids.
-        postures: how they hold themselves.
-        window_scores: scores of the windows that ended by now.
+        time_s: time of the frame in seconds.
+        people: the people in it, with track ids.
+        postures: their postures, in the same order.
+        window_scores: scores of the windows that ended in it.
     """
 
     time_s: float
@@ -38,12 +38,12 @@ class ReplayedFrame:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedClip:
-    """A video after pose, tracking and recognizer, ready to be decided under any fusion and event settings.
+    """A clip after pose, tracking and recognizer, ready to be decided under any fusion and event settings.
 
     Attributes:
-        clip: what the manifest says of it.
-        frames: what was seen, frame by frame.
-        rest: scores of the windows still open at the end.
+        clip: the clip and its labels.
+        frames: the processed frames, in order.
+        rest: scores of the windows that were cut at the end of the clip.
     """
 
     clip: ClipRecord
@@ -52,12 +52,12 @@ class ReplayedClip:
 
     @property
     def duration_s(self) -> float:
-        """Time of the last frame that was looked at."""
+        """Time of the last processed frame, seconds."""
         return self.frames[-1].time_s
 
     @property
     def window_scores(self) -> list[WindowScore]:
-        """Every window's score, in the order of their ends."""
+        """All window scores, in the order of the windows' ends."""
         return [score for frame in self.frames for score in frame.window_scores] + self.rest
 
 
@@ -86,7 +86,7 @@ def fuse(replayed: ReplayedClip, settings: FusionSettings) -> list[list[PersonSc
 
 
 def decide_clip(replayed: ReplayedClip, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
-    """Run the event rule over a clip and its fused `scores`, and return the clip's events, by alert time."""
+    """Return the events that the event rule finds in a clip and its fused `scores`, by alert time."""
     decoder = EventDecoder(settings)
     changes = [
         event
@@ -99,7 +99,7 @@ def decide_clip(replayed: ReplayedClip, scores: Sequence[list[PersonScore]], set
 
 
 def evaluate_clip(replayed: ReplayedClip, config: Config, thresholds: Sequence[float] = ()) -> list[ClipResult]:
-    """Decide one clip and match its alerts with its labeled falls: with this configuration, then at each threshold."""
+    """Return the events of one clip matched with its labeled falls: under `config`, then at each alert threshold."""
     scores = fuse(replayed, config.fusion)
     falls = [(interval.start_s, interval.end_s) for interval in replayed.clip.fall_intervals]
     results = []
@@ -111,12 +111,12 @@ def evaluate_clip(replayed: ReplayedClip, config: Config, thresholds: Sequence[f
 
 
 def evaluate_replayed(replayed: Sequence[ReplayedClip], config: Config) -> list[ClipResult]:
-    """Decide every clip with this configuration."""
+    """Return the events of every clip, matched with its labeled falls, under `config`."""
     return [evaluate_clip(clip, config)[0] for clip in replayed]
 
 
 def at_threshold(config: Config, alert_threshold: float) -> Config:
-    """Return `config` with another alert threshold, the other thresholds moved only as far as their order demands."""
+    """Return `config` with another alert threshold; the other thresholds move only where their order requires it."""
     events = replace(
         config.events,
         alert_threshold=alert_threshold,
@@ -129,7 +129,7 @@ def at_threshold(config: Config, alert_threshold: float) -> Config:
 def sweep(
     replayed: Sequence[ReplayedClip], config: Config, thresholds: Sequence[float]
 ) -> list[tuple[float, EventMetrics]]:
-    """Return the metrics at each alert threshold, everything else as in `config`."""
+    """Return the metrics at each alert threshold, all other settings as in `config`."""
     evaluated = [evaluate_clip(clip, config, thresholds) for clip in replayed]
     return [
         (threshold, compute_metrics([results[1 + i] for results in evaluated]))

@@ -20,7 +20,13 @@ from falldet.runtime.parallel import map_clips
 
 @dataclass(frozen=True, slots=True)
 class ClipEvaluation:
-    """Evaluation of one clip: result at the configured threshold, error analysis, results at other thresholds."""
+    """Evaluation of one clip.
+
+    Attributes:
+        result: events and their match at the configured alert threshold.
+        analysis: causes of its errors.
+        at_thresholds: events and their match at each further alert threshold.
+    """
 
     result: ClipResult
     analysis: ErrorAnalysis
@@ -29,21 +35,21 @@ class ClipEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationJob:
-    """How clips are evaluated; a `falldet.runtime.parallel.ClipTask`.
+    """The evaluation of one clip after the other; a `falldet.runtime.parallel.ClipTask`.
 
     Attributes:
-        config: of the pipeline.
-        thresholds: alert thresholds at which clips are evaluated besides the one in `config`.
-        cache: folder that keeps the poses.
+        config: the configuration of the pipeline.
+        thresholds: further alert thresholds at which clips are evaluated.
+        cache: folder of the cached poses.
     """
 
     config: Config
     thresholds: tuple[float, ...]
     cache: Path
 
-    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[ClipRecord], ClipEvaluation]:
-        """Return the function that evaluates one clip; it raises FalldetError where the clip is unreadable."""
-        config = self.config.with_threads(threads) if threads else self.config
+    def load(self, stop_if_asked: Callable[[], None]) -> Callable[[ClipRecord], ClipEvaluation]:
+        """Return the function that evaluates one clip; it raises FalldetError where the clip can't be read."""
+        config = self.config.with_threads(1)
         recognizer, cache = load_recognizer(config), pose_cache(self.cache, config)
 
         def evaluate(clip: ClipRecord) -> ClipEvaluation:
@@ -57,19 +63,19 @@ class EvaluationJob:
 def evaluate_clips(
     clips: Sequence[ClipRecord], job: EvaluationJob, jobs: int = 1
 ) -> tuple[list[ClipEvaluation], list[tuple[Path, str]]]:
-    """Evaluate every clip, in `jobs` processes; the results do not depend on `jobs`.
+    """Evaluate every clip, in `jobs` processes; the results don't depend on `jobs`.
 
     Returns:
-        The evaluations in the order of the clips, and the clips that couldn't be read with the reason.
+        The evaluations in the order of the clips, and the clips that can't be read with the reason.
 
     Raises:
         FalldetError: not one clip could be read, the recognizer can't be loaded, or a process was killed.
         KeyboardInterrupt: after Ctrl-C; poses of finished videos are kept.
     """
     load_recognizer(job.config)  # checked, and exported, once for all processes
-    pose_cache(job.cache, job.config)
+    pose_cache(job.cache, job.config)  # the folder is made once
     outcomes = map_clips(job, clips, jobs, "evaluating")
-    evaluated = [outcome for outcome in outcomes if isinstance(outcome, ClipEvaluation)]
+    evaluated = [outcome for outcome in outcomes if not isinstance(outcome, FalldetError)]
     left_out = [
         (clip.path, str(outcome))
         for clip, outcome in zip(clips, outcomes, strict=True)
@@ -84,7 +90,7 @@ def evaluate_clips(
 def operating_curve(
     evaluated: Sequence[ClipEvaluation], thresholds: Sequence[float]
 ) -> list[tuple[float, EventMetrics]]:
-    """Return the metrics at each of the thresholds that the clips were evaluated at besides the one in use."""
+    """Return the metrics at each of `thresholds`, the further ones that the clips were evaluated at."""
     return [
         (threshold, compute_metrics([clip.at_thresholds[i] for clip in evaluated]))
         for i, threshold in enumerate(thresholds)

@@ -1,1 +1,1 @@
-"""Videos turned into the keypoint pickle that training reads."""
+"""Videos turned into the annotation file that training reads."""

@@ -1,18 +1,16 @@
-"""Videos in, keypoint pickle out: the dataset that training reads, made by the demo's own pose and tracking code."""
+"""Videos in, annotation file out: the training data, made by the pose and tracking code of the pipeline."""
 
 from __future__ import annotations
 
 import csv
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from falldet.data.annotations import SPLIT_NAMES, dump_annotations
+from falldet.data.annotations import SPLIT_NAMES, Annotation, dump_annotations
 from falldet.data.manifest import ClipRecord
 from falldet.data.splits import complete_splits
 from falldet.errors import FalldetError
@@ -24,18 +22,62 @@ from falldet.skeleton import JOINT_COUNT
 from falldet.stages.tracking import PoseTracker, TrackerSettings
 from falldet.types import NO_TRACK
 
-logger = logging.getLogger(__name__)
-
 NamedClip = tuple[str, ClipRecord]
 """A clip and the name of its annotation."""
 
 FALL_WEIGHT = 3.0
-"""A frame within a labeled fall counts as much as this many others when the main person is chosen."""
+"""Weight of a frame within a labeled fall in the choice of the main person; other frames have weight 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExtractResult:
-    """What came out: annotations written, clips by (split, label), and the clips left out with the reason."""
+class ExtractionJob:
+    """The annotation of one clip after the other; a `falldet.runtime.parallel.ClipTask`.
+
+    Attributes:
+        config: names the pose source and the tracker's settings.
+        cache: folder of the cached poses.
+        people: most people kept of a clip, the main person first. Higher: more training data, bystanders included.
+    """
+
+    config: Config
+    cache: Path
+    people: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise FalldetError where `people` is below 1."""
+        if self.people < 1:
+            raise FalldetError(f"people = {self.people} must be at least 1")
+
+    def load(self, stop_if_asked: Callable[[], None]) -> Callable[[NamedClip], Annotation]:
+        """Return the function that annotates one clip; it raises FalldetError where no person is found."""
+        cache = pose_cache(self.cache, self.config)
+
+        def annotate_one(named: NamedClip) -> Annotation:
+            name, clip = named
+            return annotate(clip, name, cache.poses(clip.path, stop_if_asked), self.config.tracker, self.people)
+
+        return annotate_one
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedClip:
+    """A clip that could be used, with its annotation and its split."""
+
+    clip: ClipRecord
+    annotation: Annotation
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionResult:
+    """Result of an extraction.
+
+    Attributes:
+        path: the annotation file.
+        counts: number of clips by (split, label).
+        left_out: the videos that could not be used, with the reason.
+        report: a CSV file with a line per video.
+    """
 
     path: Path
     counts: Counter[tuple[str, int]]
@@ -43,50 +85,26 @@ class ExtractResult:
     report: Path
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractionJob:
-    """How clips become annotations; a `falldet.runtime.parallel.ClipTask`.
+def extract(
+    clips: Sequence[ClipRecord], out: Path, job: ExtractionJob, seed: int = 0, jobs: int = 1
+) -> ExtractionResult:
+    """Write the annotations of `clips` to `out`, and a line on every clip to `<out stem>_report.csv` in its folder.
 
-    Attributes:
-        config: of pose source and tracker.
-        cache: folder that keeps the poses.
-        people: how many people of a clip to keep at most, the main person first.
-    """
-
-    config: Config
-    cache: Path
-    people: int = 1
-
-    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[NamedClip], dict[str, Any]]:
-        """Return the function that annotates one clip; it raises FalldetError where no person is found."""
-        config = self.config.with_threads(threads) if threads else self.config
-        cache = pose_cache(self.cache, config)
-
-        def annotate_one(named: NamedClip) -> dict[str, Any]:
-            name, clip = named
-            return annotate(clip, name, cache.poses(clip.path, stop_if_asked), config.tracker, self.people)
-
-        return annotate_one
-
-
-def extract(clips: Sequence[ClipRecord], out: Path, job: ExtractionJob, seed: int = 0, jobs: int = 1) -> ExtractResult:
-    """Write the keypoint pickle of `clips` to `out`, and what became of each clip to `<out stem>_report.csv` beside it.
-
-    Every video's poses are kept in the cache as soon as they are known, so a stopped run resumes where it was.
+    The poses of a video are cached as soon as they are complete: a stopped run resumes with the next video.
 
     Args:
         clips: the videos and their labels.
-        out: the pickle.
-        job: how they are annotated.
-        seed: for the split of clips that have none.
-        jobs: processes side by side; the pickle does not depend on it.
+        out: the annotation file.
+        job: how clips are annotated.
+        seed: seed of the split of clips that have none.
+        jobs: number of processes; the annotation file doesn't depend on it.
 
     Raises:
-        FalldetError: not one clip could be used, or a file can't be written.
-        KeyboardInterrupt: after Ctrl-C, once the videos in hand have been dropped.
+        FalldetError: no clip can be used, or a file can't be written.
+        KeyboardInterrupt: after Ctrl-C; the videos in progress are dropped.
     """
-    if job.people < 1 or seed < 0:
-        raise FalldetError(f"people = {job.people} must be at least 1 and seed = {seed} at least 0")
+    if seed < 0:
+        raise FalldetError(f"seed = {seed} must be at least 0")
     names = frame_dirs([clip.path for clip in clips])
     outcomes = map_clips(job, list(zip(names, clips, strict=True)), jobs, "poses")
     used, annotations, left_out = [], [], []
@@ -96,52 +114,53 @@ def extract(clips: Sequence[ClipRecord], out: Path, job: ExtractionJob, seed: in
         else:
             used.append(clip)
             annotations.append(outcome)
-    report = out.with_name(f"{out.stem}_report.csv")
-    if not used:
-        _write_report(report, [], left_out)
-        raise FalldetError(f"none of the {len(clips)} videos could be used; {report} says why")
     splits = complete_splits(used, seed)
-    split = {
-        name: [a["frame_dir"] for a, home in zip(annotations, splits, strict=True) if home == name]
-        for name in SPLIT_NAMES
-    }
-    dump_annotations({"split": split, "annotations": annotations}, out)
-    _write_report(report, list(zip(used, annotations, splits, strict=True)), left_out)
-    counts = Counter((home, clip.label) for clip, home in zip(used, splits, strict=True))
-    return ExtractResult(out, counts, left_out, report)
+    annotated = [AnnotatedClip(*each) for each in zip(used, annotations, splits, strict=True)]
+    report = out.with_name(f"{out.stem}_report.csv")
+    _write_report(report, annotated, left_out)
+    if not annotated:
+        raise FalldetError(f"none of the {len(clips)} videos could be used; {report} says why")
+    dump_annotations({"split": _names_by_split(annotated), "annotations": annotations}, out)
+    return ExtractionResult(out, Counter((each.split, each.clip.label) for each in annotated), left_out, report)
 
 
 def frame_dirs(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each clip: its path below what all have in common, without the suffix where that is unique."""
-    resolved = [path.absolute() for path in paths]
-    shared = min((path.parent for path in resolved), key=lambda parent: len(parent.parts))
-    while not all(path.is_relative_to(shared) for path in resolved):
+    """Return a name for each clip: its path below the common folder, without the suffix where that is unique."""
+    absolute = [path.absolute() for path in paths]
+    shared = min((path.parent for path in absolute), key=lambda parent: len(parent.parts))
+    while not all(path.is_relative_to(shared) for path in absolute):
         shared = shared.parent
-    full = [path.relative_to(shared).as_posix() for path in resolved]
+    full = [path.relative_to(shared).as_posix() for path in absolute]
     short = [str(Path(name).with_suffix("")) for name in full]
     counts = Counter(short)
     return [name if counts[stem] > 1 else stem for name, stem in zip(full, short, strict=True)]
 
 
-def annotate(
-    clip: ClipRecord, name: str, poses: PoseSequence, tracker: TrackerSettings, people: int = 1
-) -> dict[str, Any]:
-    """Return the annotation of one clip: its main person, or the first `people` of them.
+def annotate(clip: ClipRecord, name: str, poses: PoseSequence, tracker: TrackerSettings, people: int = 1) -> Annotation:
+    """Return the annotation of one clip: the poses of its main person, or of its first `people` people.
 
-    The main person is who is seen longest and surest, frames within a labeled fall counting `FALL_WEIGHT` times.
+    The main person has the largest sum of person scores over the frames; frames within a labeled fall count
+    `FALL_WEIGHT` times.
+
+    Args:
+        clip: the clip and its labels.
+        name: name of the annotation.
+        poses: the people of every frame.
+        tracker: settings of the tracker.
+        people: most people kept.
 
     Raises:
-        FalldetError: nobody was found in the clip.
+        FalldetError: no person was tracked in the clip.
     """
     falls = [interval.descent for interval in clip.fall_intervals]
     weights = np.ones(len(poses.time_s))
     for start_s, end_s in falls:
         weights[(poses.time_s >= start_s) & (poses.time_s < end_s)] = FALL_WEIGHT
-    keypoints, scores, presence = _tracks(poses, tracker)
+    keypoints, scores, person_scores = _tracks(poses, tracker)
     if not len(keypoints):
-        raise FalldetError(f"{clip.path}: nobody was found; a clip needs one person in sight for a few frames")
-    chosen = np.argsort(-(presence * weights).sum(axis=1), kind="stable")[:people]
-    annotation = {
+        raise FalldetError(f"{clip.path}: no person was found; a clip needs a person in sight for a few frames")
+    chosen = np.argsort(-(person_scores * weights).sum(axis=1), kind="stable")[:people]
+    annotation: Annotation = {
         "frame_dir": name,
         "label": clip.label,
         "img_shape": poses.image_hw,
@@ -160,30 +179,34 @@ def annotate(
 
 
 def _tracks(poses: PoseSequence, settings: TrackerSettings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return everybody's track: keypoints (M, T, K, 2), scores (M, T, K), person scores (M, T), 0 where not seen."""
+    """Return all tracks: keypoints (M, T, K, 2), joint scores (M, T, K), person scores (M, T); 0 where not seen."""
     tracker = PoseTracker(settings)
     frames = [tracker.update(people, time_s) for time_s, people in poses.frames()]
     ids = sorted({int(i) for people in frames for i in people.track_ids if i != NO_TRACK})
     row_of = {track_id: row for row, track_id in enumerate(ids)}
     shape = (len(ids), len(frames))
     keypoints, scores = np.zeros((*shape, JOINT_COUNT, 2), np.float32), np.zeros((*shape, JOINT_COUNT), np.float32)
-    presence = np.zeros(shape, np.float32)
+    person_scores = np.zeros(shape, np.float32)
     for step, people in enumerate(frames):
         for person in np.flatnonzero(people.track_ids != NO_TRACK):
             row = row_of[int(people.track_ids[person])]
             keypoints[row, step], scores[row, step] = people.keypoints[person], people.scores[person]
-            presence[row, step] = people.box_scores[person]
-    return keypoints, scores, presence
+            person_scores[row, step] = people.box_scores[person]
+    return keypoints, scores, person_scores
 
 
-def _write_report(
-    path: Path, used: Sequence[tuple[ClipRecord, dict[str, Any], str]], left_out: Sequence[tuple[Path, str]]
-) -> None:
+def _names_by_split(annotated: Sequence[AnnotatedClip]) -> dict[str, list[str]]:
+    return {name: [each.annotation["frame_dir"] for each in annotated if each.split == name] for name in SPLIT_NAMES}
+
+
+def _write_report(path: Path, annotated: Sequence[AnnotatedClip], left_out: Sequence[tuple[Path, str]]) -> None:
     with atomic_write(path) as stream:
         rows = csv.writer(stream)
         rows.writerow(("path", "used", "split", "label", "frames", "frames_with_main_person", "reason"))
-        for clip, annotation, split in used:
-            seen = int((annotation["keypoint_score"][0] > 0).any(axis=1).sum())
-            rows.writerow((clip.path, 1, split, clip.label, annotation["total_frames"], seen, ""))
+        for each in annotated:
+            visible = int((each.annotation["keypoint_score"][0] > 0).any(axis=1).sum())
+            rows.writerow(
+                (each.clip.path, 1, each.split, each.clip.label, each.annotation["total_frames"], visible, "")
+            )
         for video, reason in left_out:
             rows.writerow((video, 0, "", "", "", "", reason))

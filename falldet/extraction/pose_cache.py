@@ -1,4 +1,4 @@
-"""The poses of a whole video in one small file, so that extraction goes on where it stopped and evaluation is quick."""
+"""Poses of whole videos, estimated once and kept on disk, so that extraction resumes and evaluation is fast."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ FORMAT = 1
 """Version of the .npz layout."""
 
 POSES_KEY_VERSION = 1
-"""Version of the cache key: raise it when the same settings give other poses."""
+"""Version of the cache key; to be raised when the same settings give other poses."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoseSequence:
-    """Everybody seen in every frame of a video, before tracking.
+    """The people in every frame of a video, before tracking.
 
     Attributes:
         time_s: (F,) float64, times of the frames in seconds.
-        counts: (F,) int64, people in each frame; the other arrays hold them one after the other, P in all.
+        counts: (F,) int64, people in each frame; the other arrays hold them in order, P in all.
         keypoints: (P, K, 2) float32, pixels.
         scores: (P, K) float32.
         boxes: (P, 4) float32, x0 y0 x1 y1 in pixels.
@@ -67,7 +67,7 @@ class PoseSequence:
             )
 
     def save(self, path: Path) -> None:
-        """Write the sequence to `path` in one step, without pickle; raises FalldetError where that can't be done."""
+        """Write the sequence to `path` in one step, without pickle; raises FalldetError where that fails."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         with atomic_write(path, binary=True) as stream:
             np.savez(stream, format=FORMAT, **values)
@@ -77,22 +77,26 @@ class PoseSequence:
         """Read a sequence; raises ValueError where the file is damaged or of another format."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                if int(arrays["format"]) != FORMAT:
-                    raise ValueError(f"{path} has another format")
+                version = int(arrays["format"])
                 values = {name: arrays[name] for name in cls.__dataclass_fields__}
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
+        if version != FORMAT:
+            raise ValueError(f"{path} has format {version}, not {FORMAT}")
         height, width = values.pop("image_hw").tolist()
         return cls(**values, image_hw=(height, width))
 
 
 def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
-    """Return the poses of the video at `path`; raises FalldetError where it can't be read.
+    """Return the poses of every frame of a video.
 
     Args:
         path: a video file.
         pose_source: image in, people out.
         on_frame: called after every frame; may raise to stop.
+
+    Raises:
+        FalldetError: the video can't be read.
     """
     times: list[float] = []
     people: list[People] = []
@@ -110,55 +114,78 @@ def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], N
 
 
 class PoseCache:
-    """Keeps the poses of videos in a folder, one file per content of a video and settings of the pose source.
+    """Keeps the poses of videos in a folder: one file for each video content and pose source.
 
     Args:
-        folder: where the files are kept.
-        pose_source: makes the poses that are not there yet.
-        settings_name: says how: any text that changes when the poses would.
+        folder: holds the files; made where it doesn't exist.
+        build_source: returns the pose source; called once, for the first video that is not in the folder.
+        source_key: text that differs between pose sources that give different poses.
 
     Raises:
         FalldetError: the folder can't be made.
     """
 
-    def __init__(self, folder: Path, pose_source: Callable[[], PoseSource], settings_name: str) -> None:
+    def __init__(self, folder: Path, build_source: Callable[[], PoseSource], source_key: str) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FalldetError(f"can't make the folder {folder}: {error.strerror}; choose another one") from None
         self.folder = folder
-        self._make = pose_source
+        self._build_source = build_source
         self._source: PoseSource | None = None
-        self._settings_name = settings_name
+        self._source_key = source_key
 
     def poses(self, video: Path, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
-        """Return the poses of `video`, from its file if there is one; raises FalldetError where it can't be read."""
-        path = self.folder / f"{self._key(video)}.npz"
+        """Return the poses of `video`, from the folder or estimated now; a damaged file is replaced.
+
+        Args:
+            video: a video file.
+            on_frame: called after every frame that is estimated; may raise to stop.
+
+        Raises:
+            FalldetError: the video can't be read, or the pose source can't be built.
+        """
+        path = self.path_of(video)
         if path.is_file():
             try:
                 return PoseSequence.load(path)
             except ValueError as error:
-                logger.warning("%s; looking at %s again", error, video)
+                logger.warning("%s; estimating the poses of %s again", error, video)
         if self._source is None:
-            self._source = self._make()
+            self._source = self._build_source()
         sequence = estimate_poses(video, self._source, on_frame)
         sequence.save(path)
         return sequence
 
-    def _key(self, video: Path) -> str:
-        digest = hashlib.sha256(self._settings_name.encode())
+    def path_of(self, video: Path) -> Path:
+        """Return the file of the poses of `video`, whether it exists or not; raises FalldetError without the video."""
+        digest = hashlib.sha256(self._source_key.encode())
         try:
             with video.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         except OSError as error:
             raise FalldetError(f"can't read {video}: {error.strerror}; check the path") from None
-        return digest.hexdigest()[:32]
+        return self.folder / f"{digest.hexdigest()[:32]}.npz"
 
 
 def pose_cache(folder: Path, config: Config, device: str = "CPU") -> PoseCache:
-    """Return the cache of poses made with `config`; the model is loaded only when a video is new."""
-    groups = (config.pose, config.movenet, config.topdown)
-    return PoseCache(folder, lambda: build_pose_source(*groups, device), poses_key(*groups))
+    """Return the cache of the poses that `config` gives.
+
+    Each inference runs on one processor thread, unless `config` names a number: the last bits of a pose may depend on
+    it. Cached poses thus don't depend on the number of worker processes. To use more cores, raise that number.
+
+    Args:
+        folder: holds the files.
+        config: names the pose source; it is built for the first new video.
+        device: OpenVINO device.
+
+    Raises:
+        FalldetError: the folder can't be made, or a network is unknown.
+    """
+    pose, movenet, topdown = config.pose, config.with_threads(1).movenet, config.with_threads(1).topdown
+    return PoseCache(
+        folder, lambda: build_pose_source(pose, movenet, topdown, device), poses_key(pose, movenet, topdown)
+    )
 
 
 def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:

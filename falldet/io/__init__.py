@@ -1,1 +1,1 @@
-"""Video in and out, and the one writer of finished files."""
+"""Video frames in and out, and atomically written files."""

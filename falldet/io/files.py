@@ -1,4 +1,4 @@
-"""Files that appear only when they are complete, and the digest that tells one file from another."""
+"""Atomic writing of finished files, and their sha256."""
 
 from __future__ import annotations
 
@@ -13,38 +13,59 @@ from typing import IO, Any
 
 from falldet.errors import FalldetError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the path of an empty temporary file next to `path`, which is renamed to `path` when the block ends well.
+
+    For writers that open their file by name; `atomic_write` is for all others. A block that raises leaves an older
+    file under `path` as it was. Missing folders are created.
+
+    Raises:
+        FalldetError: the folder can't be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise FalldetError(f"can't write {path}: {error.strerror}; choose another place") from None
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        os.replace(part, path)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise FalldetError(f"can't write {path}: {error.strerror}; make room or choose another place") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_write(path: Path, binary: bool = False) -> Iterator[IO[Any]]:
-    """Open a file, of UTF-8 text or binary, that gets its name only when the block ends well; folders are made.
+    """Open a file for writing that appears under `path` only when the block ends well.
+
+    Missing folders are created. The contents are flushed to the disk before the file gets its name.
+
+    Args:
+        path: the finished file; an older one is replaced in one step.
+        binary: bytes instead of UTF-8 text, whose line ends are written as they are.
 
     Raises:
-        FalldetError: the folder can't be written, or has no room.
+        FalldetError: the folder can't be written, or the disk is full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise FalldetError(f"can't write {path}: {error.strerror}; choose another place") from None
-    try:
-        mode, encoding, newline = ("wb", None, None) if binary else ("w", "utf-8", "")
-        with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(part).chmod(0o644)
-        os.replace(part, path)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise FalldetError(f"can't write {path}: {error.strerror}; make room or choose another place") from None
-    finally:
-        Path(part).unlink(missing_ok=True)
+    mode, encoding, newline = ("wb", None, None) if binary else ("w", "utf-8", "")
+    with atomic_path(path) as part, part.open(mode, encoding=encoding, newline=newline) as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's contents in hexadecimal digits."""
+    """Return the sha256 of a file's contents, 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

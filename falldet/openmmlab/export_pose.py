@@ -1,7 +1,7 @@
-"""The reference chain's networks as ONNX files that hold all between the picture and the decoding.
+"""Export of the baseline pipeline's networks as ONNX files that hold all steps from the image to the decoding.
 
-Color order, mean and deviation, the class of people and the mirrored second look are part of the graph, so that the
-live side hands it plain pictures, and what it must know to decode stands in the file's metadata.
+Color order, mean and deviation, the choice of the class "person" and the flip test are part of the graph, so that its
+input is a plain image. The parameters of the decoding are in the file's metadata.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from falldet.skeleton import FLIP_INDICES
 
 STRIDE = 32
 TOLERANCE = 1e-3
-"""Largest difference between the exported network and the original, as a part of the largest answer."""
+"""Largest difference between the outputs of the exported and the original network, relative to the largest output."""
 
 
 def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_path: str | Path) -> Path:
     """Write the detector or pose estimator of a config as `onnx_path` and return it.
 
     A detector maps `image` (1, H, W, 3) uint8 BGR, letterboxed, to `boxes` (A, 4) x0 y0 x1 y1 in pixels of its input
-    and `scores` (A,), the scores of people, 0 where another class is likelier. A pose estimator maps `crops`
+    and `scores` (A,), those of the class "person", 0 where another class is likelier. A pose estimator maps `crops`
     (N, H, W, 3) uint8 BGR to `heatmaps` (N, K, h, w), or to `x` (N, K, W') and `y` (N, K, H') where its codec is SimCC.
 
     Metadata: `falldet.kind` ("detector" or "pose"); `falldet.score_threshold` and `falldet.nms_iou` for a detector;
@@ -40,8 +40,8 @@ def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_pa
         onnx_path: the file to write.
 
     Raises:
-        FalldetError: config and checkpoint don't fit, the config asks for what the live side can't decode, or OpenVINO
-            gives other answers than the network.
+        FalldetError: config and checkpoint don't match, `falldet.pose` can't decode the outputs, or the outputs in
+            OpenVINO differ from the network's.
     """
     config = load_config(config_path)
     network = build_network(config_path, checkpoint)
@@ -67,7 +67,8 @@ def _detector(network: nn.Module, config: Config) -> Exported:
     width, height = sides["Resize"]["scale"]
     if width != height or width % STRIDE or test.nms["type"] != "nms" or config.model.bbox_head.num_classes < 1:
         raise FalldetError(
-            f"{config.filename}: the live side knows square inputs, a multiple of {STRIDE}, and plain suppression"
+            f"{config.filename}: falldet takes square inputs, a multiple of {STRIDE} pixels, and plain nms; change the "
+            "config, or use --cfg-options topdown.engine=torch"
         )
     metadata = {
         "kind": "detector",
@@ -85,11 +86,11 @@ def _pose_estimator(network: nn.Module, config: Config) -> Exported:
     simcc = codec["type"] == "SimCCLabel" and not codec.get("use_dark", False)
     if not (heatmap or simcc):
         raise FalldetError(
-            f"{config.filename}: the live side decodes MSRAHeatmap without `unbiased` and SimCCLabel without "
-            f"`use_dark`, not {codec['type']} as it is here; use --cfg-options topdown.engine=torch"
+            f"{config.filename}: falldet decodes MSRAHeatmap without `unbiased` and SimCCLabel without "
+            f"`use_dark`, not this {codec['type']}; use --cfg-options topdown.engine=torch"
         )
-    flip = config.model.get("test_cfg", {})
-    graph = _Joints(network, bool(flip.get("flip_test", False)), bool(flip.get("shift_heatmap", False)))
+    test = config.model.get("test_cfg", {})
+    graph = _Joints(network, bool(test.get("flip_test", False)), bool(test.get("shift_heatmap", False)))
     metadata = {"kind": "pose", "codec": "heatmap" if heatmap else "simcc"}
     if simcc:
         metadata["split_ratio"] = f"{float(codec['simcc_split_ratio']):g}"
@@ -102,7 +103,7 @@ def _noise(shape: tuple[int, ...]) -> Tensor:
 
 
 class _People(nn.Module):
-    """A YOLOX with its decoding, asked for one class (source: mmdet/models/dense_heads/yolox_head.py)."""
+    """A YOLOX with its decoding, for one class (source: mmdet/models/dense_heads/yolox_head.py)."""
 
     def __init__(self, network: nn.Module, person_class: int, input_hw: tuple[int, int]) -> None:
         super().__init__()
@@ -121,45 +122,45 @@ class _People(nn.Module):
         )
         center = offsets[:, :2] * self.priors[:, 2:] + self.priors[:, :2]
         half = offsets[:, 2:].exp() * self.priors[:, 2:] / 2
-        chances = classes.sigmoid()
-        person = chances[:, self.person_class]
-        scores = person * objectness[:, 0].sigmoid() * (person >= chances.max(dim=1).values)
+        probabilities = classes.sigmoid()
+        person = probabilities[:, self.person_class]
+        scores = person * objectness[:, 0].sigmoid() * (person >= probabilities.max(dim=1).values)
         return torch.cat([center - half, center + half], dim=1), scores
 
 
 class _Joints(nn.Module):
-    """A top-down pose network with its preparation and, if asked for, a second look at the mirrored crop."""
+    """A top-down pose network with its preprocessing and an optional flip test: the mean with the mirrored crop."""
 
-    def __init__(self, network: nn.Module, flip: bool, shift: bool) -> None:
+    def __init__(self, network: nn.Module, flip_test: bool, shift_heatmap: bool) -> None:
         super().__init__()
-        self.network, self.flip, self.shift = network, flip, shift
+        self.network, self.flip_test, self.shift_heatmap = network, flip_test, shift_heatmap
         preparation = network.data_preprocessor
         self.bgr_to_rgb = bool(getattr(preparation, "_channel_conversion", False))
         self.register_buffer("mean", preparation.mean.clone())
         self.register_buffer("deviation", preparation.std.clone())
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Return what the head gives for crops (N, H, W, 3): heatmaps, or x and y."""
+        """Return the head's outputs for crops (N, H, W, 3): heatmaps, or x and y."""
         pixels = crops.permute(0, 3, 1, 2).float()
         if self.bgr_to_rgb:
             pixels = pixels.flip(1)
         pixels = (pixels - self.mean) / self.deviation
-        outputs = self._look(pixels)
-        if not self.flip:
+        outputs = self._infer(pixels)
+        if not self.flip_test:
             return outputs
-        mirrored = self._look(pixels.flip(3))
-        return tuple((a + self._turn_back(b, i)) * 0.5 for i, (a, b) in enumerate(zip(outputs, mirrored, strict=True)))
+        mirrored = self._infer(pixels.flip(3))
+        return tuple((a + self._unflip(b, i)) * 0.5 for i, (a, b) in enumerate(zip(outputs, mirrored, strict=True)))
 
-    def _look(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def _infer(self, pixels: Tensor) -> tuple[Tensor, ...]:
         outputs = self.network.head(self.network.extract_feat(pixels))
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
-    def _turn_back(self, output: Tensor, number: int) -> Tensor:
-        """Undo the mirroring of a head's output: heatmaps (N, K, h, w), x (N, K, W') or, number 1, y (N, K, H')."""
+    def _unflip(self, output: Tensor, index: int) -> Tensor:
+        """Undo the mirroring of a head's output: heatmaps (N, K, h, w), x (N, K, W') or, at index 1, y (N, K, H')."""
         output = output[:, list(FLIP_INDICES)]
-        if number == 1:
+        if index == 1:
             return output
         output = output.flip(-1)
-        if self.shift and output.dim() == 4:
+        if self.shift_heatmap and output.dim() == 4:
             output = torch.cat([output[..., :1], output[..., :-1]], dim=-1)
         return output

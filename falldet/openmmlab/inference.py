@@ -1,7 +1,7 @@
-"""The reference chain's networks in torch: MMDetection's detector and MMPose's pose estimator, run by their own APIs.
+"""The baseline pipeline's networks in torch: MMDetection's detector and MMPose's pose estimator, by their own APIs.
 
-Each network is built, and runs, under its own library's scope: the default scope is global to the process, and the
-libraries' functions set it without putting it back.
+Each network is built and run under its own library's scope: the default scope is global to the process, and the
+libraries' functions set it without restoring it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch import nn
 from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
 from falldet.openmmlab.config import load_config
-from falldet.openmmlab.training import quiet_libraries
+from falldet.openmmlab.logs import quiet_libraries
 from falldet.skeleton import FLIP_INDICES, JOINT_COUNT
 
 LIBRARIES = {"YOLOX": "mmdet", "TopdownPoseEstimator": "mmpose"}
-"""Type of a network -> the library that has it."""
+"""The library of a network, by the type of the network."""
 
 
 @contextmanager
 def scope(library: str) -> Iterator[None]:
-    """Make `library` ("mmdet", "mmpose" or "mmaction") the default scope, and put back what was there before."""
+    """Make `library` ("mmdet", "mmpose" or "mmaction") the default scope within the block, and silence its warnings."""
     with DefaultScope.overwrite_default_scope(library), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' own deprecated calls
         yield
@@ -37,8 +37,8 @@ def scope(library: str) -> Iterator[None]:
 def build_network(config_path: str | Path, checkpoint: str | Path, device: str = "cpu") -> nn.Module:
     """Return the detector or pose estimator of a config with the checkpoint's weights, in evaluation mode.
 
-    Every weight must be there, and every weight in the file must be used; MMDetection 2's `ema_` copies and MMPose 0's
-    `keypoint_head` are known.
+    The file must hold every weight of the network and no other, except MMDetection 2's `ema_` copies. MMPose 0's name
+    `keypoint_head` is known.
 
     Args:
         config_path: a config that inherits one of MMDetection's YOLOX or MMPose's top-down configs.
@@ -46,8 +46,8 @@ def build_network(config_path: str | Path, checkpoint: str | Path, device: str =
         device: torch's name of a device.
 
     Raises:
-        FalldetError: a file is missing or can't be loaded safely, the weights belong to another network, or the device
-            is not there.
+        FalldetError: a file is missing or can't be loaded safely, the weights belong to another network, or torch can't
+            use the device.
     """
     quiet_libraries()
     config = load_config(config_path)
@@ -83,7 +83,7 @@ class TorchDetector:
     """MMDetection's own inference of a YOLOX: image in, boxes of people out.
 
     Args:
-        config: the detector's config; its `person_class` is the class number of people.
+        config: the detector's config; its `person_class` is the index of the class "person", 0 where it is missing.
         checkpoint: its weights.
         device: torch's name of a device.
     """
@@ -116,7 +116,7 @@ class TorchPoseEstimator:
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return keypoints (N, K, 2) in pixels and scores (N, K) of the people in boxes (N, 4) of `image`."""
-        if not len(boxes):  # inference_topdown would take the whole image for a person
+        if not len(boxes):  # inference_topdown takes the whole image for a person then
             return np.zeros((0, JOINT_COUNT, 2), np.float32), np.zeros((0, JOINT_COUNT), np.float32)
         with scope("mmpose"):
             from mmpose.apis import inference_topdown

@@ -1,4 +1,4 @@
-"""Non-maximum suppression in plain torch, for where mmcv's compiled operator is missing."""
+"""Non-maximum suppression in plain torch, in place of mmcv's compiled operator."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 BLOCK = 1024
-"""Boxes looked at together; bounds the memory to BLOCK x (boxes kept so far) numbers."""
+"""Boxes processed together; bounds the memory to BLOCK x (boxes kept so far) values."""
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
     """Return the indices of the boxes that greedy non-maximum suppression keeps, highest score first.
 
-    A box goes when its intersection over union with a kept box of higher score exceeds the threshold. The same result
-    as the box-by-box loop, computed block by block: boxes already kept strike out boxes of the block in one comparison,
-    and within the block the verdicts are repeated until none changes (each round settles at least one more box).
+    A box is suppressed when its intersection over union with a kept box of higher score exceeds the threshold. The
+    result equals that of the box-by-box loop. It is computed block by block: the boxes kept so far suppress boxes of
+    the block in one comparison. Within the block, suppression is repeated until nothing changes; each round fixes at
+    least one more box.
 
     Args:
         boxes: (N, 4) x0 y0 x1 y1, pixels.
@@ -34,13 +35,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
         candidates = ranked[block]
         free = ~(_iou(ranked[kept], candidates, offset) > iou_threshold).any(0)  # (B,)
         block, candidates = block[free], candidates[free]
-        strikes = (_iou(candidates, candidates, offset) > iou_threshold).triu(1)  # (B, B), row strikes column
+        suppresses = (_iou(candidates, candidates, offset) > iou_threshold).triu(1)  # (B, B), row suppresses column
         alive = torch.ones_like(block, dtype=torch.bool)
         while True:
-            verdict = ~(strikes & alive[:, None]).any(0)
-            if torch.equal(verdict, alive):
+            still_alive = ~(suppresses & alive[:, None]).any(0)
+            if torch.equal(still_alive, alive):
                 break
-            alive = verdict
+            alive = still_alive
         kept = torch.cat([kept, block[alive]])
     return order[kept]
 

@@ -1,4 +1,4 @@
-"""A torch network as the contents of an ONNX file, known to give the network's own answers in OpenVINO."""
+"""Export of a torch network as ONNX, and the comparison of its outputs in OpenVINO with the network's own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-import openvino
 import torch
 from torch import Tensor, nn
 
 import falldet
 from falldet.errors import FalldetError
+from falldet.models.openvino import METADATA_PREFIX, compile_options, openvino_core
 
 OPSET = 17
 
@@ -21,14 +21,14 @@ OPSET = 17
 def as_onnx(
     network: nn.Module, example: Tensor, names: Sequence[str], batched: bool, metadata: Mapping[str, str]
 ) -> bytes:
-    """Return the network as ONNX, with metadata whose keys begin with `falldet.`, and the version that wrote it.
+    """Return the network as ONNX, with the metadata and falldet's version under keys that begin with `falldet.`.
 
     Args:
         network: in evaluation mode.
         example: an input.
-        names: of the input and then of the outputs.
-        batched: whether the first axis of all of them may have another length.
-        metadata: what whoever runs the file must know.
+        names: of the input, then of the outputs.
+        batched: True where the first axis of all of them is of variable length.
+        metadata: entries by key, without the prefix; what is needed to run the file.
     """
     buffer = io.BytesIO()
     first, *outputs = names
@@ -46,33 +46,32 @@ def as_onnx(
         )
     model = onnx.load_model_from_string(buffer.getvalue())
     for key, value in {**metadata, "version": falldet.__version__}.items():
-        model.metadata_props.add(key=f"falldet.{key}", value=value)
+        model.metadata_props.add(key=f"{METADATA_PREFIX}{key}", value=value)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
 def check_parity(network: nn.Module, content: bytes, examples: Sequence[Tensor], tolerance: float) -> None:
-    """Compare OpenVINO's answers with the network's own.
+    """Compare the outputs of an exported network in OpenVINO with those of the network in torch.
 
     Args:
-        network: what was exported.
-        content: what `as_onnx` gave.
-        examples: inputs to try.
-        tolerance: largest difference allowed, for answers beyond 1 as a part of the largest.
+        network: the exported network.
+        content: its ONNX file, of `as_onnx`.
+        examples: inputs to compare on.
+        tolerance: largest difference allowed; relative to the largest output where that exceeds 1.
 
     Raises:
-        FalldetError: they differ more.
+        FalldetError: an output differs more.
     """
-    core = openvino.Core()
-    model = core.read_model(content)
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    core = openvino_core()
+    compiled = core.compile_model(core.read_model(content), "CPU", compile_options("f32", threads=1))
     for example in examples:
         with torch.no_grad():
-            answers = network(example)
+            outputs = network(example)
         found = compiled([example.numpy()])
-        for number, answer in enumerate(answers if isinstance(answers, tuple) else (answers,)):
-            expected = answer.numpy()
-            difference = float(np.abs(found[number] - expected).max()) / max(1.0, float(np.abs(expected).max()))
+        for index, output in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)):
+            expected = output.numpy()
+            difference = float(np.abs(found[index] - expected).max()) / max(1.0, float(np.abs(expected).max()))
             if not difference <= tolerance:
                 raise FalldetError(
                     f"the exported network differs from the trained one by {difference:.2g} for an input of shape "

@@ -1,14 +1,15 @@
-"""The recognizer as a torch network: built from a config, filled from a checkpoint, run by MMAction2 itself."""
+"""The recognizer in torch: built from a config, loaded from a checkpoint, run by MMAction2's own inference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmaction.apis import inference_recognizer
-from mmaction.registry import MODELS
+from mmaction.registry import MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
@@ -16,16 +17,38 @@ from mmengine.registry import DefaultScope
 from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
-from falldet.openmmlab.training import quiet_libraries
-from falldet.stages.preprocessing import Normalization, resample
+from falldet.openmmlab.logs import quiet_libraries
+from falldet.openmmlab.transforms import NormalizeSkeleton, SampleMidpoints
+from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, resample
+from falldet.stages.windows import WindowSettings
 from falldet.types import Window, WindowScore
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Preparation of a recognizer's input.
+
+    Attributes:
+        normalization: coordinates, as in `falldet.stages.preprocessing.normalize`.
+        frames: poses per resampled window.
+        window_s: length of the windows, seconds; None for whole clips.
+    """
+
+    normalization: Normalization
+    frames: int
+    window_s: float | None
+
+    def as_metadata(self) -> dict[str, str]:
+        """Return the preparation as entries of an ONNX file's metadata."""
+        window_s = "" if self.window_s is None else f"{self.window_s:g}"
+        return {"normalization": self.normalization, "frames": str(self.frames), "window_s": window_s}
 
 
 def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     """Return the config's recognizer with the checkpoint's weights, on the CPU and in evaluation mode.
 
     Args:
-        config: a run's config.
+        config: config of a training run.
         checkpoint: a training checkpoint or a bare state dict.
 
     Raises:
@@ -47,20 +70,21 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     return model.eval()
 
 
-def steps(config: Config, split: str, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield the settings of the pipeline steps of type `kind` in a split's dataset."""
-    return (step for step in innermost_dataset(config, split)["pipeline"] if step["type"] == kind)
-
-
 class TorchRecognizer:
-    """Scores windows one by one with MMAction2's own inference; the reference for `falldet.stages.recognizer`.
+    """Scores windows one by one with MMAction2's own inference; the baseline of `falldet.stages.recognizer`.
 
     Args:
-        config_path: the run's config.
+        config_path: config of the training run.
         checkpoint: its weights.
 
+    Attributes:
+        network: the torch network.
+        normalization: coordinates of its training.
+        frames: poses per resampled window.
+        window_s: length of the windows of its training, seconds; None if it was trained on whole clips.
+
     Raises:
-        FalldetError: a file is missing, or config and checkpoint don't fit.
+        FalldetError: a file is missing, or config and checkpoint don't match.
     """
 
     def __init__(self, config_path: str | Path, checkpoint: str | Path) -> None:
@@ -68,10 +92,9 @@ class TorchRecognizer:
         config = load_config(config_path)
         self.network = build_recognizer(config, checkpoint)
         self.network.cfg = config
-        prepared = preparation(config)
-        self.normalization = cast(Normalization, prepared["normalize"])
-        self.frames = int(prepared["frames"])
-        self.window_s = float(prepared["window_s"]) if prepared["window_s"] else None
+        preparation = read_preparation(config)
+        self.normalization, self.frames = preparation.normalization, preparation.frames
+        self.window_s = preparation.window_s
         with DefaultScope.overwrite_default_scope("mmaction"):
             self._pipeline = Compose(innermost_dataset(config, "test")["pipeline"])
 
@@ -96,18 +119,35 @@ class TorchRecognizer:
             return float(inference_recognizer(self.network, sample, self._pipeline).pred_score[1])
 
 
-def preparation(config: Config) -> dict[str, str]:
-    """Return normalization, frames and window length, after a look whether all splits agree on them."""
-    found = set()
-    for split in SPLITS:
-        window = innermost_dataset(config, split).get("window")
-        mode = [step.get("mode", "image") for step in steps(config, split, "NormalizeSkeleton")]
-        found.add((tuple(mode), "" if window is None else f"{float(window['length_s']):g}"))
-    frames = {step.get("clip_len", 48) for step in steps(config, "test", "SampleMidpoints")}
-    if len(found) != 1 or len(frames) != 1 or len(next(iter(found))[0]) != 1:
+def read_preparation(config: Config) -> Preparation:
+    """Return the preparation of the input in a config.
+
+    Args:
+        config: config of a training run.
+
+    Raises:
+        FalldetError: the splits prepare their input in different ways.
+    """
+    found = {(_normalizations(config, split), _window_s(config, split)) for split in SPLITS}
+    frames = {step.get("clip_len", WINDOW_FRAMES) for step in _steps(config, "test", SampleMidpoints)}
+    normalizations, window_s = found.pop()
+    if found or len(normalizations) != 1 or len(frames) != 1:
         raise FalldetError(
-            f"the splits of {config.filename} prepare their input differently ({sorted(found)}); give all of them one "
-            "NormalizeSkeleton mode and one window"
+            f"the splits of {config.filename} prepare their input in different ways; give all of them one "
+            "NormalizeSkeleton mode and one window.length_s, and the test split one SampleMidpoints"
         )
-    (mode,), window_s = found.pop()
-    return {"normalize": mode, "frames": str(frames.pop()), "window_s": window_s}
+    return Preparation(normalizations[0], int(frames.pop()), window_s)
+
+
+def _normalizations(config: Config, split: str) -> tuple[Normalization, ...]:
+    return tuple(step.get("mode", "image") for step in _steps(config, split, NormalizeSkeleton))
+
+
+def _window_s(config: Config, split: str) -> float | None:
+    window = innermost_dataset(config, split).get("window")
+    return None if window is None else float(window.get("length_s", WindowSettings().length_s))
+
+
+def _steps(config: Config, split: str, transform: type) -> list[dict[str, Any]]:
+    """Return the pipeline steps of a split's dataset that are a `transform`, by any of its registered names."""
+    return [step for step in innermost_dataset(config, split)["pipeline"] if TRANSFORMS.get(step["type"]) is transform]

@@ -1,4 +1,4 @@
-"""A trained recognizer measured on one split."""
+"""Evaluation of a trained recognizer on the windows of one split."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from mmengine.runner import Runner
 from falldet.errors import FalldetError
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.hooks import versions
-from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, write_json
+from falldet.openmmlab.logs import quiet_libraries
+from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, precision_recall, write_json
 from falldet.openmmlab.recognizer import build_recognizer
-from falldet.openmmlab.training import quiet_libraries
 from falldet.visualization.plots import confusion_matrix_plot, precision_recall_plot
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a test found: the report, the number of samples and the folder with the pictures."""
+class CheckpointEvaluation:
+    """Result of an evaluation.
+
+    Attributes:
+        report: the metrics.
+        samples: number of samples.
+        folder: folder of the files written.
+    """
 
     report: Report
     samples: int
@@ -35,15 +41,15 @@ def evaluate_checkpoint(
     split: str = "test",
     out_dir: str | Path | None = None,
     ann_files: Sequence[str] = (),
-) -> Result:
+) -> CheckpointEvaluation:
     """Score every sample of a split and write confusion_matrix.png, pr_curve.png, scores.npz and metrics.json.
 
     Args:
-        config_path: the run's config.
+        config_path: config of the training run.
         checkpoint: its weights.
         split: "train", "val" or "test"; always prepared without augmentation.
-        out_dir: where the files go; None means `test_<split>` beside the checkpoint.
-        ann_files: replace the config's annotation file.
+        out_dir: folder of the files; None means `test_<split>` in the checkpoint's folder.
+        ann_files: annotation files in place of the config's.
 
     Raises:
         FalldetError: a file is missing or the split is unknown.
@@ -61,7 +67,14 @@ def evaluate_checkpoint(
     confusion_matrix_plot(
         folder / "confusion_matrix.png", tp=report.tp, fp=report.fp, tn=report.tn, fn=report.fn, title=name
     )
-    precision_recall_plot(folder / "pr_curve.png", metric.labels, metric.fall, metric.threshold, title=name)
+    precision_recall_plot(
+        folder / "pr_curve.png",
+        precision_recall(metric.labels, metric.probabilities),
+        (report.precision, report.sensitivity),
+        metric.threshold,
+        float(metric.labels.mean()) if len(metric.labels) else None,
+        title=name,
+    )
     metric.save_scores(folder / "scores.npz")
     write_json(
         folder / "metrics.json",
@@ -75,20 +88,20 @@ def evaluate_checkpoint(
             "versions": versions(),
         },
     )
-    return Result(report, len(metric.labels), folder)
+    return CheckpointEvaluation(report, len(metric.labels), folder)
 
 
 def table(report: Report) -> str:
-    """Return the report as lines for a terminal: a ratio, its value and the counts it is made of."""
+    """Return the report as lines for a terminal: each ratio, its value and its counts."""
     tp, fp, tn, fn = report.tp, report.fp, report.tn, report.fn
-    parts = {
-        "accuracy": f"{tp + tn} of {tp + fp + tn + fn} right",
+    counts = {
+        "accuracy": f"{tp + tn} of {tp + fp + tn + fn} correct",
         "sensitivity": f"{tp} of {tp + fn} falls found",
-        "specificity": f"{tn} of {tn + fp} others left alone",
-        "precision": f"{tp} of {tp + fp} alarms true",
+        "specificity": f"{tn} of {tn + fp} others without an alarm",
+        "precision": f"{tp} of {tp + fp} alarms correct",
     }
     values = {name: "undefined" if getattr(report, name) is None else f"{getattr(report, name):.4f}" for name in RATIOS}
-    return "\n".join(f"{name:<12} {values[name]:>9}  {parts.get(name, '')}".rstrip() for name in RATIOS)
+    return "\n".join(f"{name:<12} {values[name]:>9}  {counts.get(name, '')}".rstrip() for name in RATIOS)
 
 
 def _score(config: Config, checkpoint: str | Path) -> FallMetric:

@@ -1,10 +1,9 @@
-"""One training run, from a config to a work dir with checkpoints, pictures and metrics."""
+"""Training: a config in, a work dir with checkpoints, plots and metrics out."""
 
 from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,23 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from falldet.errors import FalldetError
 from falldet.openmmlab.config import load_config
+from falldet.openmmlab.logs import quiet_libraries
 
 LAUNCHERS = ("none", "pytorch")
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class QuietRunner(Runner):
-    """MMEngine's Runner with its chatter in the log file; the terminal gets warnings and falldet's own lines."""
+    """MMEngine's Runner with its log in the log file alone; the terminal shows warnings and falldet's own lines."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Return MMEngine's logger, its terminal half set to warnings."""
-        logger = super().build_logger(*args, **kwargs)
-        for handler in logger.handlers:
+        """Return MMEngine's logger, whose terminal handlers show warnings only."""
+        mm_logger = super().build_logger(*args, **kwargs)
+        for handler in mm_logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.WARNING)
                 handler.addFilter(lambda record: "deprecated" not in record.getMessage())
-        return logger
+        return mm_logger
 
 
 def train(
@@ -44,20 +44,20 @@ def train(
     ann_files: Sequence[str] = (),
     more_ann_files: Sequence[str] = (),
 ) -> Path:
-    """Train as a config says and return the work dir.
+    """Train a recognizer from a config and return the work dir.
 
     Args:
-        config_path: the run's config.
-        work_dir: where everything goes; None means the config's own, or work_dirs/<name of the config>.
-        resume: go on from the newest checkpoint of the work dir.
+        config_path: an MMEngine config, such as configs/stgcn_fall_best.py.
+        work_dir: folder of all files; None means the config's `work_dir`, or work_dirs/<name of the config>.
+        resume: continue from the newest checkpoint of the work dir.
         launcher: "none", or "pytorch" where torchrun starts one process per device.
-        seed: replaces the config's seed.
-        overrides: `key.sub=value` strings.
-        ann_files: replace the config's annotation file.
-        more_ann_files: are trained on besides.
+        seed: random seed in place of the config's.
+        overrides: `key.sub=value` strings that change the config.
+        ann_files: annotation files in place of the config's.
+        more_ann_files: annotation files to train on in addition.
 
     Raises:
-        FalldetError: a file, a key or a checkpoint to resume from is missing.
+        FalldetError: a file, a key or a checkpoint to resume from is missing, or the loss is no longer finite.
     """
     config = load_config(config_path, overrides, ann_files, more_ann_files)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs") / Path(config_path).stem)
@@ -69,42 +69,42 @@ def train(
     runner = make_runner(config, launcher)
     if runner.rank == 0:
         name, samples = Path(config_path).name, len(runner.train_loop.dataloader.dataset)
-        _log.info("training %s: %d samples, %d epochs, into %s", name, samples, runner.max_epochs, folder)
+        logger.info("training %s: %d samples, %d epochs, into %s", name, samples, runner.max_epochs, folder)
     runner.train()
     return folder
 
 
 def make_runner(config: Config, launcher: str = "none") -> QuietRunner:
-    """Return a runner for this machine: gloo without a GPU, deterministic cuBLAS, no walls of warnings."""
+    """Return a runner for this machine: gloo without a GPU, deterministic cuBLAS, few warnings.
+
+    Args:
+        config: the config; `launcher` and, without a GPU, `model_wrapper_cfg` are set in it.
+        launcher: "none" or "pytorch", as in `train`.
+
+    Raises:
+        FalldetError: the launcher is "pytorch" without torchrun.
+    """
     quiet_libraries()
     config.launcher = launcher
     if launcher == "none":
         os.environ.setdefault("LOCAL_RANK", "0")
     elif "RANK" not in os.environ:
         raise FalldetError(f"--launcher {launcher} needs torchrun: `torchrun --nproc-per-node 2 tools/train.py ...`")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's demand for deterministic matrix products
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for deterministic matrix products in torch
     if launcher == "pytorch" and not torch.cuda.is_available():
         _join_processes_without_gpu(config)
     return QuietRunner.from_cfg(config)
 
 
 def _join_processes_without_gpu(config: Config) -> None:
-    """Set up gloo, which MMEngine itself can't do: it selects a CUDA device in any case.
+    """Set up gloo, which MMEngine can't do: it always selects a CUDA device.
 
     https://github.com/open-mmlab/mmengine/blob/main/mmengine/dist/utils.py, _init_dist_pytorch
-    Delete when `init_dist("pytorch", backend="gloo")` works beside a CPU-only torch.
+    Delete when `init_dist("pytorch", backend="gloo")` works with a CPU-only torch.
     """
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo")
     config.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel", "device_ids": None})
-
-
-def quiet_libraries() -> None:
-    """Silence the libraries' notes on their own use of old functions; they are nothing a user can act on."""
-    for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
-        warnings.filterwarnings("ignore", category=category)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"(mm\w+|torch)(\.|$)")
-    MMLogger.get_current_instance().setLevel(logging.WARNING)
 
 
 def _checkpoint_to_resume(folder: Path) -> str:

@@ -1,6 +1,6 @@
-"""Pipeline steps of our own: deterministic frame sampling and the recognizer's normalization.
+"""Transforms of the training pipeline: deterministic frame sampling and the recognizer's normalization.
 
-The arithmetic lives in `falldet.stages.preprocessing`, which run time calls too, so the two can't drift apart.
+Both call `falldet.stages.preprocessing`, as the live pipeline does, so that training and inference are the same.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MODES = get_args(Normalization)
 
 @TRANSFORMS.register_module()
 class SampleMidpoints(BaseTransform):
-    """Take the middle frame of each of `clip_len` equal parts of the clip; no randomness.
+    """Take the middle frame of each of `clip_len` equal parts of the clip, without randomness.
 
-    A clip shorter than `clip_len` repeats neighboring frames, it never starts over.
+    A clip shorter than `clip_len` repeats neighboring frames. A window of `clip_len` frames stays as it is.
 
     Required keys: total_frames.
     Added keys: frame_inds (clip_len,) int32, clip_len, frame_interval, num_clips.
@@ -31,11 +31,10 @@ class SampleMidpoints(BaseTransform):
     """
 
     def __init__(self, clip_len: int = 48) -> None:
-        """Set the number of frames."""
         self.clip_len = clip_len
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the indices of the chosen frames."""
+        """Add the indices of the sampled frames."""
         indices = uniform_indices(results["total_frames"], self.clip_len)
         results["frame_inds"] = (indices + results.get("start_index", 0)).astype(np.int32)
         results.update(clip_len=self.clip_len, frame_interval=None, num_clips=1)
@@ -44,26 +43,28 @@ class SampleMidpoints(BaseTransform):
 
 @TRANSFORMS.register_module()
 class NormalizeSkeleton(BaseTransform):
-    """Turn pixels into the recognizer's coordinates; missing joints become exactly (0, 0).
+    """Convert pixels to the recognizer's coordinates; missing joints are exactly (0, 0).
 
-    Comes after every step that works in pixels (flip, crop) and takes the image size those steps left.
+    Comes after all transforms in pixels (flip, crop) and uses the image size they leave.
 
     Required keys: keypoint (M, T, V, 2) pixels, keypoint_score (M, T, V), img_shape (h, w).
     Modified keys: keypoint.
 
     Args:
-        mode: "image" maps the image to [-1, 1] in both directions, as MMAction2's PreNormalize2D; "person" centers and
-            scales on the person.
+        mode: "image" maps the image to [-1, 1] in both directions, as MMAction2's PreNormalize2D; "person" centers on
+            the person and divides by the person's size.
+
+    Raises:
+        FalldetError: the mode is unknown.
     """
 
     def __init__(self, mode: Normalization = "image") -> None:
-        """Check the mode."""
         if mode not in MODES:
             raise FalldetError(f"NormalizeSkeleton.mode = {mode!r} is unknown; use one of {', '.join(MODES)}")
         self.mode = mode
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replace the keypoints by normalized ones."""
+        """Normalize the keypoints."""
         results["keypoint"] = normalize(
             results["keypoint"], results["keypoint_score"], tuple(results["img_shape"]), self.mode
         )

@@ -1,1 +1,1 @@
-"""The stages joined."""
+"""The pipeline: all stages joined, over frames (`FallDetector`) or over people (`FallAnalyzer`)."""

@@ -1,4 +1,4 @@
-"""People in, fall events out: the pipeline without frames."""
+"""People in, fall events out: the pipeline behind the pose source, without frames."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ class FallAnalyzer:
     Example:
         >>> analyzer = FallAnalyzer()
         >>> for index, (time_s, people) in enumerate(poses):
-        ...     events = analyzer.step(index, time_s, people, image_hw=(480, 640)).events
+        ...     for event in analyzer.step(index, time_s, people, image_hw=(480, 640)).events:
+        ...         print(event.state, event.track_id, event.alert_s)
         >>> events = analyzer.flush(time_s).events
 
     Args:
         config: settings of all stages.
-        recognizer: windows in, scores out; the one that `config` names if not given.
-        device: OpenVINO device of a recognizer made here.
-        source: name of the video or camera, for the events.
-        started: UTC time at 0 s of the source; None where the source has no wall clock.
+        recognizer: windows in, scores out; by default the one that `config` names.
+        device: OpenVINO device of the default recognizer.
+        source: name of the video or camera, stored in the events.
+        started: UTC time at 0 s of the source; None for a source without a wall clock.
 
     Raises:
-        FalldetError: the recognizer can't be had.
+        FalldetError: the default recognizer is not available.
     """
 
     def __init__(
@@ -53,33 +54,37 @@ class FallAnalyzer:
         self._people = People.none()
 
     def step(self, index: int, time_s: float, people: People, image_hw: tuple[int, int]) -> FrameResult:
-        """Take the people of one frame, without track ids, and return what is known now.
+        """Take one frame with pose estimation; return the result of this step, without the frame.
 
         Args:
-            index: number of the frame.
-            time_s: its time in seconds, later than the last one.
-            people: from a pose source.
+            index: index of the frame.
+            time_s: time of the frame, seconds, later than the last one.
+            people: people of the frame, without track ids.
             image_hw: height and width of the frame in pixels.
         """
         self._people, window_scores = self.scorer.update(time_s, people, image_hw)
         return self.decision.push(index, time_s, self._people, image_hw, window_scores)
 
     def skip(self, index: int, time_s: float) -> FrameResult:
-        """Take a frame without pose estimation: its people are those of the last processed frame."""
+        """Take one frame without pose estimation, which keeps the people of the last processed frame."""
         return self.decision.skip(index, time_s, self._people)
 
     def flush(self, time_s: float) -> FrameResult:
-        """Decide what is still open at the end of the source, and make ready for the next one."""
+        """Score the pending windows, decide the pending events, and forget the source.
+
+        Args:
+            time_s: time of the last frame, seconds.
+        """
         self._people = People.none()
         return self.decision.flush(time_s, self.scorer.flush())
 
 
 def load_recognizer(config: Config, device: str = "CPU") -> WindowRecognizer:
-    """Return the recognizer that `config` names; warns where it was trained on windows of another length."""
+    """Return the recognizer that `config` names; warn if it was trained on windows of another length."""
     recognizer = build_recognizer(config.recognizer, device)
     if recognizer.window_s not in (None, config.windows.length_s):
         logger.warning(
-            "the recognizer was trained on windows of %g s, windows.length_s is %g; set it to the same",
+            "the recognizer was trained on windows of %g s, but windows.length_s is %g; set windows.length_s to that",
             recognizer.window_s,
             config.windows.length_s,
         )

@@ -1,4 +1,4 @@
-"""Frames in, fall events out: frame sampling, pose estimation and the analyzer joined."""
+"""Frames in, fall events out: frame sampling, pose estimation and `FallAnalyzer`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class FallDetector:
 
     Args:
         config: settings of all stages.
-        recognizer: windows in, scores out; the one that `config` names if not given.
-        pose_source: image in, people out; the one that `config` names if not given.
-        device: OpenVINO device of the models made here.
-        source: name of the video or camera, for the events.
-        started: UTC time at 0 s of the source; None where the source has no wall clock.
+        recognizer: windows in, scores out; by default the one that `config` names.
+        pose_source: image in, people out; by default the one that `config` names.
+        device: OpenVINO device of the default models.
+        source: name of the video or camera, stored in the events.
+        started: UTC time at 0 s of the source; None for a source without a wall clock.
 
     Raises:
-        FalldetError: a model can't be had.
+        FalldetError: a default model is not available.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FallDetector:
     ) -> None:
         self.config = config or Config()
         self.device = device
-        self.analyzer = FallAnalyzer(self.config, recognizer, device, source, started)  # first: it is never a download
+        self.analyzer = FallAnalyzer(self.config, recognizer, device, source, started)  # before any download
         self.pose_source = pose_source or build_pose_source(
             self.config.pose, self.config.movenet, self.config.topdown, device
         )
@@ -59,9 +59,9 @@ class FallDetector:
         """Yield a `FrameResult` per frame, and a last one (frame None) that flushes pending windows and events.
 
         Args:
-            frames: in order of time.
-            prefetch: pose inferences in flight at once beyond the first. The results do not depend on it; 0 minimizes
-                latency, larger values raise throughput up to the pose source's `max_in_flight`.
+            frames: frames in order of time.
+            prefetch: pose inferences in flight beyond that of the present frame. The results do not depend on it. 0
+                minimizes latency. Higher: more throughput, up to the pose source's `max_in_flight`.
         """
         last_s = 0.0
         for frame, people in PosePrefetcher(self.sampler, self.pose_source, prefetch).run(frames):
@@ -74,12 +74,17 @@ class FallDetector:
         yield self.flush(last_s)
 
     def _step(self, frame: Frame, people: People) -> FrameResult:
-        result = self.analyzer.step(frame.index, frame.time_s, people, frame.image.shape[:2])
+        height, width = frame.image.shape[:2]
+        result = self.analyzer.step(frame.index, frame.time_s, people, (height, width))
         self.sampler.update(frame.time_s, self.analyzer.scorer.tracker.speed(frame.time_s), result.window_scores)
         return result
 
     def flush(self, time_s: float) -> FrameResult:
-        """Decide what is still open at the end of the source, and make ready for the next one."""
+        """Score the pending windows, decide the pending events, and forget the source.
+
+        Args:
+            time_s: time of the last processed frame, seconds.
+        """
         result = self.analyzer.flush(time_s)
         self.pose_source.reset()
         self.sampler.reset()

@@ -1,4 +1,4 @@
-"""What one step of the pipeline gives."""
+"""Result of one step of the pipeline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class FrameResult:
     """Result of one pipeline step.
 
     Attributes:
-        frame: the frame; None where people were given without one, and in the last result, which flushes the source.
-        people: the people in the frame, with track ids.
+        frame: the frame; None in the last result, which flushes the source, and from a `FallAnalyzer`.
+        people: people of the frame, with track ids.
         window_scores: scores of the windows that ended in this step.
         scores: fused scores finalized in this step; events are decided on these.
         final_scores: scores over all windows that cover a frame (`fusion.final_rule`), finalized in this step.

@@ -1,4 +1,4 @@
-"""People in, window scores out: tracking, windows and the recognizer, the first half of the analysis."""
+"""People in, window scores out: tracking, windows and recognizer, the first half of `FallAnalyzer`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from falldet.types import People, WindowScore
 
 
 class TrackScorer:
-    """Follows people from frame to frame and scores the windows of their tracks.
+    """Tracks people from frame to frame and scores the windows of their tracks.
 
     Args:
         tracker: settings of the tracker.
@@ -21,13 +21,19 @@ class TrackScorer:
         self.tracker, self.buffer, self.recognizer = PoseTracker(tracker), WindowBuffer(windows), recognizer
 
     def update(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
-        """Take the people of one frame; return them with track ids, and the scores of the windows that end by now."""
+        """Take one frame; return its people with track ids, and the scores of the windows that end by this frame.
+
+        Args:
+            time_s: time of the frame, seconds, later than the last one.
+            people: people of the frame, without track ids.
+            image_hw: height and width of the frame in pixels.
+        """
         tracked = self.tracker.update(people, time_s)
         windows = self.buffer.push(time_s, tracked, image_hw)
         return tracked, self.recognizer(windows) if windows else []
 
     def flush(self) -> list[WindowScore]:
-        """Return the scores of the windows that are still open at the end of the source, and forget all tracks."""
+        """Return the scores of the pending windows, and forget all tracks."""
         windows = self.buffer.flush()
         self.tracker.reset()
         return self.recognizer(windows) if windows else []

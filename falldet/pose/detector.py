@@ -1,7 +1,7 @@
-"""People's boxes by a YOLOX in OpenVINO, equal to MMDetection's own inference.
+"""Person detector: a YOLOX in OpenVINO, equal to MMDetection's own inference.
 
 Source: the test pipeline of MMDetection's YOLOX configs (scale to fit, pad to a square with 114) and the order of its
-head: score threshold, then suppression (mmdet/models/dense_heads/yolox_head.py).
+head: score threshold, then non-maximum suppression (mmdet/models/dense_heads/yolox_head.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from falldet.models.openvino import Precision
 from falldet.pose.exported import compile_network, read_network
 
 PAD_VALUE = 114
+"""Gray level of the padding."""
 
 
 class Detector(Protocol):
-    """Finds people: image in, boxes out."""
+    """Person detector: image in, boxes out."""
 
     def __call__(self, image: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,) of the people in `image` (H, W, 3) uint8 BGR."""
@@ -27,16 +28,19 @@ class Detector(Protocol):
 
 
 class YoloxDetector:
-    """A YOLOX exported by tools/export.py.
+    """YOLOX as exported by tools/export.py.
+
+    Example:
+        >>> boxes, scores = YoloxDetector(exported_network(find_network("yolox_s")))(image)
 
     Args:
-        path: the .onnx file, or in int8 the .xml file.
+        path: the .onnx file, or the .xml file of an int8 network.
         device: OpenVINO device name.
         precision: see `falldet.models.openvino.compile_options`.
-        threads: processor threads; 0 lets OpenVINO choose.
+        threads: processor threads for inference; 0 lets OpenVINO choose. Higher: faster, fewer cores for other stages.
 
     Raises:
-        FalldetError: the file is no detector, or can't run on the device.
+        FalldetError: the file is not a detector, or can't run on the device.
     """
 
     def __init__(self, path: Path, device: str = "CPU", precision: Precision = "fastest", threads: int = 0) -> None:
@@ -48,7 +52,7 @@ class YoloxDetector:
         self._filled_hw: tuple[int, ...] = (0, 0)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,), the surest first."""
+        """Return boxes (N, 4) x0 y0 x1 y1 in pixels and scores (N,), in descending order of the scores."""
         if image.shape[:2] != self._filled_hw:
             self._input[...] = PAD_VALUE
             self._filled_hw = image.shape[:2]
@@ -63,7 +67,11 @@ class YoloxDetector:
 
 
 def letterbox(image: np.ndarray, square: np.ndarray) -> np.ndarray:
-    """Scale an image into the top left corner of `square` (S, S, 3) uint8; return the scales (2,) of x and y."""
+    """Write an image (H, W, 3), scaled to fit, into the top left corner of `square` (S, S, 3) uint8.
+
+    Returns:
+        The scales (2,) of x and y.
+    """
     height, width = image.shape[:2]
     scale = min(len(square) / height, len(square) / width)
     new_hw = (int(height * scale + 0.5), int(width * scale + 0.5))

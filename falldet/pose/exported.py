@@ -1,4 +1,4 @@
-"""The reference chain's networks by name: which config and checkpoint, and the file that OpenVINO runs."""
+"""Networks of the baseline pipeline by name: config, checkpoint, and the exported file that OpenVINO runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import openvino
 
-from falldet.config import read_settings
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.checkpoints import CHECKPOINTS, cache_folder, find_checkpoint
+from falldet.models.checkpoints import cache_folder, find_checkpoint
+from falldet.models.literal_config import read_literal_config
 from falldet.models.openvino import (
     Precision,
     compile_model,
@@ -22,26 +22,34 @@ from falldet.models.openvino import (
     openvino_core,
     read_metadata,
 )
+from falldet.models.shipped import shipped_folder
+from falldet.models.zoo import CHECKPOINTS
 
 logger = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+CONFIGS = shipped_folder("configs")
+"""Folder of the configs that a network is named by."""
 
 EXPORT_FORMAT = 1
-"""Changed whenever tools/export.py writes something else from the same config and checkpoint."""
+"""Version of the exported file: raise it when the export of the same config and checkpoint changes."""
 
 _INHERITS = re.compile(r"""^_base_ = ["'](mmdet|mmpose)::""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A detector or pose estimator: its config and its weights."""
+    """A detector or pose network.
+
+    Attributes:
+        config: its MMEngine config.
+        checkpoint: its weights.
+    """
 
     config: Path
     checkpoint: Path
 
     def digest(self) -> str:
-        """Return a hash, in hexadecimal, that differs where config or weights do."""
+        """Return a hexadecimal hash of config and weights."""
         digest = hashlib.sha256(self.config.read_bytes())
         with self.checkpoint.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -53,13 +61,13 @@ def find_network(name: str) -> Network:
 
     Args:
         name: the beginning of a config's name in configs/, such as "yolox_s" or "hrnet_w32", or a path to a config. The
-            checkpoint is the config's `load_from`, or else the official one of the config it inherits.
+            checkpoint is the config's `load_from`, or else the official one of the config that it inherits.
 
     Raises:
-        FalldetError: there is no such config, or no checkpoint at hand and none to be had.
+        FalldetError: there is no such config, or its checkpoint is not available.
     """
     config = Path(name) if name.endswith(".py") else _config_named(name)
-    content = read_settings(config)
+    content = read_literal_config(config)
     own, base = content.get("load_from"), content.get("_base_")
     if own:
         return Network(config, find_checkpoint(own))
@@ -67,64 +75,71 @@ def find_network(name: str) -> Network:
         if checkpoint.config and checkpoint.config == base:
             return Network(config, find_checkpoint(checkpoint.name))
     raise FalldetError(
-        f"{config} inherits {base!r}, whose weights falldet doesn't know; name yours there: load_from = 'weights.pth'"
+        f"{config} inherits {base!r}, whose weights falldet doesn't know; add yours to it: load_from = 'weights.pth'"
     )
 
 
 def int8_path(network: Network) -> Path:
-    """Return where the network in int8 is kept, whether it is there or not."""
+    """Return the path of the int8 network in the cache; the file need not exist."""
     return export_path(network, "-int8.xml")
 
 
 def int8_network(network: Network) -> Path:
-    """Return the network in int8 from the cache; raises FalldetError where nobody has quantized it yet."""
+    """Return the int8 network from the cache; raises FalldetError if it has not been quantized yet."""
     path = int8_path(network)
     if not path.is_file():
         raise FalldetError(
-            f"{network.config.name} has not been made int8 here; do it once with a video that shows people: "
+            f"{network.config.name} has not been quantized to int8 yet; run, with a video of people: "
             f"python tools/export.py {network.config} --int8 video.mp4"
         )
     return path
 
 
 def read_network(path: Path, *kinds: str) -> tuple[openvino.Model, dict[str, str]]:
-    """Return an exported network and its metadata; raises FalldetError where it is of none of these kinds.
+    """Return an exported network and its metadata.
 
     Args:
-        path: the .onnx file, or in int8 the .xml file.
-        kinds: "detector", "pose", or both.
+        path: the .onnx file, or the .xml file of an int8 network.
+        kinds: accepted kinds: "detector", "pose", or both.
+
+    Raises:
+        FalldetError: the file can't be read, or is of another kind.
     """
     try:
         model = openvino_core().read_model(path)
     except RuntimeError:
-        raise FalldetError(f"{path} can't be read as an exported network; delete it, and it is made anew") from None
+        raise FalldetError(f"{path} can't be read as an exported network; delete it to export it again") from None
     metadata = read_metadata(model, "kind", "score_threshold", "nms_iou", "codec", "split_ratio")
     if metadata.get("kind") not in kinds:
-        raise FalldetError(f"{path} is no {' or '.join(kinds)} written by tools/export.py; export it with that")
+        raise FalldetError(f"{path} is no {' or '.join(kinds)} written by tools/export.py; export the network with it")
     return model, metadata
 
 
 def compile_network(
     model: openvino.Model, path: Path, device: str, precision: Precision, threads: int
 ) -> openvino.CompiledModel:
-    """Return the network ready to run on an OpenVINO device; raises FalldetError where the device can't.
+    """Return the network compiled for an OpenVINO device.
 
     Args:
-        model: what `read_network` gives, changed or not.
-        path: the file it was read from.
+        model: the network that `read_network` returned.
+        path: its file.
         device: OpenVINO device name.
         precision: see `falldet.models.openvino.compile_options`.
-        threads: processor threads; 0 lets OpenVINO choose.
+        threads: processor threads for inference; 0 lets OpenVINO choose. Higher: faster, fewer cores for other stages.
+
+    Raises:
+        FalldetError: the network can't run on the device.
     """
     weights = path.with_suffix(".bin") if path.suffix == ".xml" else path
     name = f"{path.stem} {sha256_of(path)} {sha256_of(weights)}"
     try:
         return compile_model(lambda: model, name, device, compile_options(precision, threads))
     except RuntimeError:
-        raise FalldetError(f"{path} can't run on device {device!r}; OpenVINO has here: {known_devices()}") from None
+        raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
 
 def export_path(network: Network, ending: str) -> Path:
+    """Return the path of an exported file in the cache; its name changes with config, weights and `EXPORT_FORMAT`."""
     return cache_folder() / "exports" / f"{network.config.stem}-{EXPORT_FORMAT}-{network.digest()[:16]}{ending}"
 
 
@@ -133,6 +148,6 @@ def _config_named(name: str) -> Path:
     configs = {path.stem.rpartition("_")[0]: path for path in inheriting}
     if name not in configs:
         raise FalldetError(
-            f"no network {name!r}; known here: {', '.join(configs)}, or give a path to a config: my_config.py"
+            f"no network {name!r}; known here: {', '.join(configs)}, or a path to a config, such as my_config.py"
         )
     return configs[name]

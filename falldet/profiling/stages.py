@@ -1,27 +1,25 @@
-"""How fast the pipeline is: each stage by itself, then all of them together as a user runs them."""
+"""The time of each stage of the pipeline, and of all stages together as a user runs them."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.metadata
 import platform
 import resource
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.evaluation.markdown import table
-from falldet.io.video import VideoWriter, probe, read_frames
+from falldet.io.video import probe, read_frames
+from falldet.io.video_writer import VideoWriter
 from falldet.pipeline.config import Config
 from falldet.pipeline.decision import EventDecision
 from falldet.pipeline.detector import FallDetector
@@ -29,9 +27,8 @@ from falldet.pipeline.result import FrameResult
 from falldet.pipeline.scoring import TrackScorer
 from falldet.pose.source import PoseSource, completed
 from falldet.pose.topdown import TopDown
-from falldet.runtime.parallel import available_cores
+from falldet.runtime.annotated_video import AnnotatedVideo
 from falldet.runtime.runner import OutputOptions, output_sinks, process
-from falldet.runtime.sinks import AnnotatedVideo
 from falldet.stages.recognizer import WindowRecognizer
 from falldet.types import People, WindowScore
 
@@ -40,7 +37,13 @@ STAGES = ("decode", "detect", "pose", "track", "recognize", "fuse", "draw", "enc
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """What one stage takes in milliseconds: a call, and on average a frame."""
+    """Time of one stage in milliseconds.
+
+    Attributes:
+        p50: median of its calls.
+        p95: 95th percentile of its calls.
+        mean: all calls, divided by the number of frames.
+    """
 
     p50: float
     p95: float
@@ -49,18 +52,18 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a benchmark found.
+    """Result of a benchmark.
 
     Attributes:
-        fps: frames per second end to end, the median of the runs.
-        runs_fps: each run's.
-        cpu_ms: processor time a frame end to end, of all threads, the median of the runs; unlike the rate it hardly
-            depends on what else the machine is doing.
-        ms: by stage, one after the other; stages that the pose source doesn't have are left out.
-        peak_mb: highest memory of the process.
-        people: mean number of people found per pose estimation.
-        inferences: pose estimations, in one run.
-        frames: in one run.
+        fps: frames per second end to end, median of the runs.
+        runs_fps: frames per second of each run.
+        cpu_ms: processor time per frame end to end, of all threads, in milliseconds, median of the runs; unlike `fps`
+            it depends little on the other load of the machine.
+        ms: times by stage, measured one after the other; without stages that the pose source doesn't have.
+        peak_mb: peak memory of the process.
+        people: mean number of people found per pose inference.
+        inferences: pose inferences in one run.
+        frames: frames in one run.
     """
 
     fps: float
@@ -74,14 +77,14 @@ class Timing:
 
 
 class Stopwatch:
-    """Notes by stage what each call takes, without the time of other stages that it calls."""
+    """Measures the calls of each stage, without the time of other stages that they call."""
 
     def __init__(self) -> None:
         self._calls: dict[str, list[float]] = {}
-        self._within = [0.0]  # time of the stages that each call in progress has called, the innermost last
+        self._within = [0.0]  # seconds of the stages called by each call in progress, the innermost last
 
     def timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `work`, its time noted for `stage`."""
+        """Return `work` with its calls measured as `stage`."""
 
         def measured(*arguments: Any) -> Any:
             self._within.append(0.0)
@@ -96,7 +99,7 @@ class Stopwatch:
         return measured
 
     def stages(self, frames: int) -> dict[str, StageTime]:
-        """Return what each stage took for so many frames, in the order of `STAGES`."""
+        """Return the times of the measured stages over `frames` frames, in the order of `STAGES`."""
         found = {}
         for stage in STAGES:
             times = np.array(self._calls.get(stage, []))
@@ -107,17 +110,17 @@ class Stopwatch:
 
 
 class _TimedPoses:
-    """A pose source that is timed; a detector that it runs first is timed by itself."""
+    """A pose source, timed, that counts inferences and people."""
 
     max_in_flight = 1
 
     def __init__(self, source: PoseSource, stopwatch: Stopwatch) -> None:
-        self._source, self.inferences, self.found = source, 0, 0
+        self._source, self.inferences, self.people = source, 0, 0
         self._estimate = stopwatch.timed("pose", lambda image: source.submit(image).result())
 
     def submit(self, image: np.ndarray) -> Future[People]:
         people: People = self._estimate(image)
-        self.inferences, self.found = self.inferences + 1, self.found + len(people)
+        self.inferences, self.people = self.inferences + 1, self.people + len(people)
         return completed(people)
 
     def reset(self) -> None:
@@ -128,7 +131,9 @@ class _TimedScorer(TrackScorer):
     """Tracking, windows and recognizer, timed."""
 
     def __init__(self, config: Config, recognizer: WindowRecognizer, stopwatch: Stopwatch) -> None:
-        super().__init__(config.tracker, config.windows, stopwatch.timed("recognize", recognizer))
+        super().__init__(
+            config.tracker, config.windows, cast(WindowRecognizer, stopwatch.timed("recognize", recognizer))
+        )
         self._timed = stopwatch.timed("track", super().update)
 
     def update(self, *arguments: Any) -> tuple[People, list[WindowScore]]:
@@ -149,7 +154,17 @@ class _TimedDecision(EventDecision):
 
 
 def measure(source: Path, detector: FallDetector, video: bool = True, repeat: int = 3) -> Timing:
-    """Time `source` through `detector`: stage by stage, which also warms it up, then `repeat` times as a whole."""
+    """Time `source` through `detector`: stage by stage, which also warms up, then as a whole.
+
+    Args:
+        source: a video file.
+        detector: the pipeline.
+        video: whether the annotated video is drawn and encoded.
+        repeat: number of runs as a whole.
+
+    Raises:
+        FalldetError: `repeat` is below 1, or the source can't be read.
+    """
     if repeat < 1:
         raise FalldetError(f"repeat = {repeat} must be at least 1")
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
@@ -168,7 +183,7 @@ def measure(source: Path, detector: FallDetector, video: bool = True, repeat: in
 def _stage_by_stage(
     source: Path, detector: FallDetector, folder: Path, video: bool
 ) -> tuple[dict[str, StageTime], int, float]:
-    """Run the stages one after the other; return their times, the inferences and the people found per inference."""
+    """Run the stages one after the other; return their times, the inferences, and the people per inference."""
     stopwatch, config = Stopwatch(), detector.config
     with _timed_detection(detector.pose_source, stopwatch):
         poses = _TimedPoses(detector.pose_source, stopwatch)
@@ -184,12 +199,12 @@ def _stage_by_stage(
                     frames += 1
                     if video:
                         encode(draw(result), result.frame.time_s)
-    return stopwatch.stages(frames), poses.inferences, poses.found / max(poses.inferences, 1)
+    return stopwatch.stages(frames), poses.inferences, poses.people / max(poses.inferences, 1)
 
 
 @contextmanager
 def _timed_detection(source: PoseSource, stopwatch: Stopwatch) -> Iterator[None]:
-    """Time the detector of a top-down pose source, where `source` is one, by itself."""
+    """Time the person detector of a top-down pose source as a stage of its own."""
     if not isinstance(source, TopDown):
         yield
         return
@@ -200,85 +215,7 @@ def _timed_detection(source: PoseSource, stopwatch: Stopwatch) -> Iterator[None]
         source.detector = detector
 
 
-def with_people(source: Path, count: int, pose_source: PoseSource, out: Path) -> None:
-    """Write `source` again with `count` people: side by side, the part around its surest person, at the same size.
-
-    Each of `count` upright strips, together as wide as the picture, shows the picture around the person; who is wider
-    than a strip is cut.
-    """
-    if count < 1:
-        raise FalldetError(f"people = {count} must be at least 1")
-    middle_x = None
-    with VideoWriter(out, probe(source).fps, crf=18) as writer:
-        for frame in read_frames(source):
-            width = frame.image.shape[1]
-            people = pose_source.submit(frame.image).result()
-            if len(people):
-                box = people.boxes[people.box_scores.argmax()]
-                middle_x = (box[0] + box[2]) / 2
-            strip_w = width // count
-            left = int(np.clip((width / 2 if middle_x is None else middle_x) - strip_w / 2, 0, width - strip_w))
-            writer.write(np.tile(frame.image[:, left : left + strip_w], (1, count, 1)), frame.time_s)
-    pose_source.reset()
-
-
 def peak_mb() -> float:
-    """Return the highest memory of this process so far."""
+    """Return the peak memory of this process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if platform.system() == "Darwin" else 1024)
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, cores this process may use, versions."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    versions = {
-        package: importlib.metadata.version(package) for package in ("openvino", "av", "opencv-python", "numpy")
-    }
-    return {"processor": name, "cores": available_cores(), "python": platform.python_version(), **versions}
-
-
-def as_record(timing: Timing, start_s: float, video: bool, config: Config) -> dict[str, Any]:
-    """Return what the benchmark's JSON file holds."""
-    return {
-        **dataclasses.asdict(timing),
-        "start_s": start_s,
-        "video": video,
-        "machine": machine(),
-        "config": dataclasses.asdict(config),
-    }
-
-
-def as_text(record: Mapping[str, Any]) -> str:
-    """Return the tables that `as_record`'s result is shown as, in Markdown."""
-    whole_ms = sum(stage["mean"] for stage in record["ms"].values())
-    rows = [
-        (name, *(f"{stage[key]:.2f}" for key in ("p50", "p95", "mean")), f"{stage['mean'] / whole_ms:.0%}")
-        for name, stage in record["ms"].items()
-    ]
-    runs = ", ".join(f"{rate:.1f}" for rate in record["runs_fps"])
-    fps_row = [f"{record['fps']:.1f}", runs, *(f"{record[key]:.1f}" for key in ("cpu_ms", "peak_mb", "start_s"))]
-    head = ("stage, one after the other", "p50 ms", "p95 ms", "mean ms a frame", "share")
-    fps_head = ("frames per second, all together", "each run", "processor ms a frame", "peak MB", "start s")
-    inferences = f"{record['inferences']} of {record['frames']} frames with pose estimation, {record['people']:.1f} people found in each"
-    place = ", ".join(f"{key} {value}" for key, value in record["machine"].items())
-    return "\n".join([place, "", inferences, "", *table(head, rows), "", *table(fps_head, [fps_row])])
-
-
-def as_comparison(timings: Mapping[str, Timing]) -> str:
-    """Return a table, in Markdown, of the stages' median times and the whole under several settings, by their names."""
-    stages = [stage for stage in STAGES if any(stage in timing.ms for timing in timings.values())]
-    rows = [
-        (
-            name,
-            *(f"{timing.ms[stage].p50:.2f}" if stage in timing.ms else "" for stage in stages),
-            f"{timing.fps:.1f}",
-            f"{timing.cpu_ms:.1f}",
-        )
-        for name, timing in timings.items()
-    ]
-    head = ("settings", *(f"{stage}, p50 ms" for stage in stages), "frames per second", "processor ms a frame")
-    return "\n".join(table(head, rows))

@@ -1,4 +1,4 @@
-"""Several sources at once in one process: one set of models, one state a source; a source that fails fails alone."""
+"""Several sources at once in one process: shared models, separate state; a failing source doesn't stop the others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ Result = TypeVar("Result")
 
 
 def shared_detectors(first: FallDetector, names: Sequence[str]) -> list[FallDetector]:
-    """Return a detector per source name, with the models of `first`.
+    """Return a detector per source name, which share the models of `first` and no state.
 
-    A pose source with state from image to image (`max_in_flight` of 1) can't be shared: each detector gets its own.
+    A pose source that carries state between images (`max_in_flight` of 1) is not shared: each detector gets its own.
+
+    Raises:
+        FalldetError: a model can't be had.
     """
     pose_source = first.pose_source if first.pose_source.max_in_flight > 1 else None
     recognizer = first.analyzer.recognizer
@@ -31,14 +34,19 @@ def shared_detectors(first: FallDetector, names: Sequence[str]) -> list[FallDete
 def run_sources(
     sources: Sequence[str | Path], first: FallDetector, options: OutputOptions
 ) -> list[RunResult | FalldetError]:
-    """Run every source as `run_source` does, all at once, into a folder each below `options.out_dir`.
+    """Run several sources at once, each as `run_source` does, into a folder of its own below `options.out_dir`.
+
+    Args:
+        sources: files, addresses of streams, or webcam numbers.
+        first: a detector whose configuration and models all sources share.
+        options: the outputs.
 
     Returns:
-        What came out of each source, in order: its result, or why it failed.
+        The result of each source, in order, or why it failed.
 
     Raises:
-        FalldetError: two sources would write into the same folder.
-        KeyboardInterrupt: after Ctrl-C; the results so far are written.
+        FalldetError: two sources would share a folder.
+        KeyboardInterrupt: after Ctrl-C; the outputs are complete up to there.
     """
     names = [output_name(source) for source in sources]
     for name in names:
@@ -47,17 +55,17 @@ def run_sources(
     detectors = shared_detectors(first, names)
     with stop_on_request() as stop:
 
-        def run_one(number: int) -> RunResult | FalldetError:
-            own = replace(options, out_dir=options.out_dir / names[number])
-            return _run_alone(sources[number], detectors[number], own, stop)
+        def run_one(index: int) -> RunResult | FalldetError:
+            own = replace(options, out_dir=options.out_dir / names[index])
+            return _result_or_error(sources[index], detectors[index], own, stop)
 
-        results = list(side_by_side(run_one, range(len(sources))))
+        results = list(map_in_threads(run_one, range(len(sources))))
         if stop.is_set():
             raise KeyboardInterrupt
     return results
 
 
-def _run_alone(
+def _result_or_error(
     source: str | Path, detector: FallDetector, options: OutputOptions, stop: threading.Event
 ) -> RunResult | FalldetError:
     try:
@@ -66,7 +74,7 @@ def _run_alone(
         return error
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield `work` of each item, in order, all running at once in threads; an error is raised in its turn."""
+def map_in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield `work` of each item, in order, with a thread per item; an error is raised in place of its result."""
     with ThreadPoolExecutor(len(items), thread_name_prefix="source") as pool:
         yield from pool.map(work, items)

@@ -1,4 +1,4 @@
-"""A task over many clips, in this process or in several; what comes out is the same, in the order of the clips."""
+"""A task mapped over many clips, in this process or in several, with the same outcomes in the order of the clips."""
 
 from __future__ import annotations
 
@@ -26,20 +26,29 @@ Outcome = TypeVar("Outcome")
 OutcomeOut = TypeVar("OutcomeOut", covariant=True)
 
 STOP_CHECK_S = 0.2
-"""How long Ctrl-C may go unseen while workers are waited for."""
+"""Longest delay between Ctrl-C and its effect while worker processes run, seconds."""
 
 
 class ClipTask(Protocol[ClipIn, OutcomeOut]):
-    """What is done with each clip; it travels to the worker processes as a pickle."""
+    """Work to be done on each clip; it is pickled for the worker processes.
 
-    def load(self, threads: int, stop_if_asked: Callable[[], None]) -> Callable[[ClipIn], OutcomeOut]:
-        """Return the function that does it, with its models loaded once for all clips.
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class FrameCount:
+        ...     def load(self, stop_if_asked):
+        ...         return lambda path: sum(1 for _ in read_frames(path))
+        >>> map_clips(FrameCount(), ["a.mp4", "b.mp4"], jobs=2)
+        [150, 93]
+    """
+
+    def load(self, stop_if_asked: Callable[[], None]) -> Callable[[ClipIn], OutcomeOut]:
+        """Return the function that does the work on one clip, with its models loaded once for all clips.
+
+        The function raises FalldetError where its clip can't be used. Its models should run on one processor thread:
+        `jobs` processes then use as many cores, and outcomes don't depend on `jobs`.
 
         Args:
-            threads: processor threads for the models; 0 leaves it to the settings.
-            stop_if_asked: to be called now and then; raises KeyboardInterrupt once the user has asked to stop.
-
-        The function raises FalldetError where a clip can't be used; the others go on.
+            stop_if_asked: to be called every frame or so; raises KeyboardInterrupt after Ctrl-C.
         """
         ...
 
@@ -54,16 +63,16 @@ def available_cores() -> int:
 def map_clips(
     task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int = 1, description: str = "clips"
 ) -> list[Outcome | FalldetError]:
-    """Do `task` on every clip, in `jobs` processes with one thread each, or in this one where `jobs` is 1.
+    """Do the work of `task` on every clip, in `jobs` processes, or in this one where `jobs` is 1.
 
     Args:
-        task: see `ClipTask`.
-        clips: in any order.
-        jobs: processes side by side.
-        description: of the progress bar.
+        task: the work.
+        clips: the clips, in any order.
+        jobs: number of processes. Higher: faster up to the number of cores, and more memory.
+        description: text of the progress bar.
 
     Returns:
-        The outcome of each clip, in order, or why it could not be used.
+        The outcome of each clip, in order, or why it can't be used.
 
     Raises:
         FalldetError: `jobs` is below 1, or a process was killed.
@@ -79,33 +88,35 @@ def map_clips(
     ):
         arriving = _in_processes(task, clips, jobs, stop) if jobs > 1 else _in_turn(task, clips, stop)
         with closing(arriving):
-            for number, outcome in arriving:
-                outcomes[number] = outcome
+            for index, outcome in arriving:
+                outcomes[index] = outcome
                 bar.update()
-    return [outcomes[number] for number in range(len(clips))]
+    return [outcomes[index] for index in range(len(clips))]
 
 
 def _in_turn(
     task: ClipTask[Clip, Outcome], clips: Sequence[Clip], stop: threading.Event
 ) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
+    """Yield index and outcome of each clip, worked on in this process."""
+    if not clips:
+        return
     stop_if_asked = _stopper(stop.is_set)
-    work = task.load(0, stop_if_asked) if clips else None
-    for number, clip in enumerate(clips):
+    work = task.load(stop_if_asked)
+    for index, clip in enumerate(clips):
         stop_if_asked()
-        assert work is not None  # noqa: S101
-        yield number, _outcome_of(work, clip)
+        yield index, _outcome_of(work, clip)
         stop_if_asked()
 
 
 def _in_processes(
     task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int, stop: threading.Event
 ) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
-    """Yield number and outcome of each clip as they come from `jobs` new processes."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy OpenVINO's threads' locks
+    """Yield index and outcome of each clip as they arrive from `jobs` new processes."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of OpenVINO's threads
     stopped = context.Event()
     with ProcessPoolExecutor(jobs, context, _start_worker, (task, stopped)) as pool:
         with _ctrl_c_ignored():
-            running = {pool.submit(_work, clip): number for number, clip in enumerate(clips)}
+            running = {pool.submit(_work, clip): index for index, clip in enumerate(clips)}
         try:
             while running:
                 done, _ = wait(running, STOP_CHECK_S, FIRST_COMPLETED)
@@ -136,14 +147,14 @@ def _result(future: Future[Any]) -> Any:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise FalldetError("a worker process was killed, perhaps for want of memory; take fewer --jobs") from None
+        raise FalldetError("a worker process was killed, perhaps out of memory; use fewer --jobs") from None
 
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Let the processes started in the block ignore Ctrl-C, which reaches the whole group: this one tells them to stop.
+    """Let the processes started in the block ignore Ctrl-C, which reaches the whole group: this one stops them.
 
-    A new process takes over that a signal is ignored, but no handler.
+    A new process inherits that a signal is ignored, but no handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -156,7 +167,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 _worker: Callable[[Any], Any]
-"""What is done with a clip in a worker process."""
+"""The work on one clip, in a worker process."""
 
 
 def _start_worker(task: ClipTask[Any, Any], stopped: multiprocessing.synchronize.Event) -> None:
@@ -164,7 +175,7 @@ def _start_worker(task: ClipTask[Any, Any], stopped: multiprocessing.synchronize
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     global _worker
-    _worker = task.load(1, _stopper(stopped.is_set))
+    _worker = task.load(_stopper(stopped.is_set))
 
 
 def _work(clip: Any) -> Any:
@@ -172,7 +183,7 @@ def _work(clip: Any) -> Any:
 
 
 def _leave_with_parent() -> None:
-    """End this process when the one that started it is gone."""
+    """End this process when its parent has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

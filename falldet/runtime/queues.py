@@ -1,6 +1,6 @@
-"""Stages side by side, each in a thread of its own, joined by bounded queues that keep the order and pass on errors.
+"""Stages in threads of their own, joined by bounded queues that keep the order and pass on errors.
 
-Threads suffice: decoding, drawing, encoding and inference let go of Python's lock while they work.
+Threads suffice: decoding, drawing, encoding and inference release the global interpreter lock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 DEPTH = 4
-"""Items between two stages: enough that a slow one doesn't stop its neighbors, few enough for little memory."""
+"""Items between two stages. Higher: a slow item stalls the other stage less, and more frames are in memory."""
 
 
 class BoundedQueue(Generic[Item]):
-    """A bounded queue between two threads, which either end can close."""
+    """A bounded queue between two threads, closed from either end.
+
+    Args:
+        depth: most items in it.
+    """
 
     def __init__(self, depth: int = DEPTH) -> None:
         self._depth = depth
@@ -27,7 +31,7 @@ class BoundedQueue(Generic[Item]):
         self._closed = False
 
     def put(self, item: Item) -> bool:
-        """Wait for room and append `item`; return False, without it, once the channel is closed."""
+        """Wait for room and append `item`; return False, and drop it, once the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._depth)
             if not self._closed:
@@ -36,7 +40,7 @@ class BoundedQueue(Generic[Item]):
             return not self._closed
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the items until the channel is closed and empty."""
+        """Yield the items until the queue is closed and empty."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or bool(self._items))
@@ -45,10 +49,10 @@ class BoundedQueue(Generic[Item]):
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
-            del item  # a frame is large: it must not wait here for the next one
+            del item  # a frame is large: it must not stay in memory until the next one comes
 
     def close(self, drop: bool = False) -> None:
-        """Take no more items; with drop=True, forget those that wait."""
+        """Take no more items; with drop=True, drop those that wait."""
         with self._changed:
             self._closed = True
             if drop:
@@ -57,67 +61,70 @@ class BoundedQueue(Generic[Item]):
 
 
 def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
-    """Yield `items`, which are made up to `depth` ahead in a thread of their own.
+    """Yield `items`, produced by a thread of their own up to `depth` items early.
 
-    An error of theirs is raised where the next item would have come. Closing this iterator stops the thread and closes
-    `items`.
+    An error of `items` is raised in place of the next item. Closing this iterator stops the thread and closes `items`.
     """
-    channel: BoundedQueue[Item] = BoundedQueue(depth)
+    queue: BoundedQueue[Item] = BoundedQueue(depth)
     failures: list[BaseException] = []
 
     def fetch() -> None:
         try:
             for item in items:
-                if not channel.put(item):
+                if not queue.put(item):
                     break
-        except BaseException as error:  # raised again by the thread that reads
+        except BaseException as error:  # raised again in the reading thread
             failures.append(error)
         finally:
             getattr(items, "close", lambda: None)()
-            channel.close()
+            queue.close()
 
     thread = threading.Thread(target=fetch, name="prefetch", daemon=True)
     thread.start()
     try:
-        yield from channel
+        yield from queue
         if failures:
             raise failures[0]
     finally:
-        channel.close(drop=True)
+        queue.close(drop=True)
         thread.join()
 
 
 @contextmanager
 def background_writer(write: Callable[[Item], None], depth: int = DEPTH) -> Iterator[Callable[[Item], None]]:
-    """Yield a function that hands an item over to `write`, which is called in order in a thread of its own.
+    """Yield a function that queues an item for `write`, which a thread of its own calls in order.
 
-    Leaving the block waits until all is written; leaving it by an error drops what waits, by Ctrl-C it does not. An
-    error of `write` is raised by the next hand-over, or on leaving.
+    Leaving the block waits until all items are written; leaving it by an error drops the waiting ones, by Ctrl-C it
+    does not. An error of `write` is raised by the next call of the function, or on leaving.
+
+    Args:
+        write: takes an item.
+        depth: most items that wait; the function blocks while there are so many.
     """
-    channel: BoundedQueue[Item] = BoundedQueue(depth)
+    queue: BoundedQueue[Item] = BoundedQueue(depth)
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            for item in channel:
+            for item in queue:
                 write(item)
-        except BaseException as error:  # raised again by the thread that hands over
+        except BaseException as error:  # raised again in the thread that queues
             failures.append(error)
-            channel.close(drop=True)
+            queue.close(drop=True)
 
-    def hand_over(item: Item) -> None:
-        if not channel.put(item):
+    def enqueue(item: Item) -> None:
+        if not queue.put(item):
             raise failures[0]
 
     thread = threading.Thread(target=work, name="background_writer", daemon=True)
     thread.start()
     try:
-        yield hand_over
+        yield enqueue
     except Exception:
-        channel.close(drop=True)
+        queue.close(drop=True)
         raise
     finally:
-        channel.close()
+        queue.close()
         thread.join()
     if failures:
         raise failures[0]

@@ -1,54 +1,50 @@
-"""Fused scores in, fall events out: one alert per fall, with onset, peak, end and state.
+"""Event rule: fused scores and postures in, fall events out; one alert per fall.
 
 Each track is in one of three states:
 
     IDLE --score reaches alert_threshold--> CANDIDATE --lying, or score reaches immediate_threshold--> ACTIVE
     CANDIDATE --not confirmed within confirm_s--> IDLE
-    ACTIVE --upright for recover_s--> IDLE    (the event is told as RECOVERED)
+    ACTIVE --upright for recover_s--> IDLE    (the event's last state is RECOVERED)
     IDLE, recovered --falls again there within cool_down_s--> ACTIVE    (the same event, `falls` one more)
-    ACTIVE --out of sight for cool_down_s--> forgotten    (the event is told as LOST)
+    ACTIVE --out of sight for cool_down_s--> track deleted    (the event's last state is LOST)
 
-An active event is handed over to a new track that turns up lying at the place of a lost one, and keeps its id. It is told as
-`handed_over` where that track was upright before, for it may be a helper's. Two
-tracks in sight at once are two people, however near they fall. A track whose hips lie in an ignore zone stays a
-candidate.
+Hand-over: an active event passes from a track out of sight to a newer track that lies at the same place, and keeps its
+id. It is `handed_over` if that track was upright before, for it may be a helper's. Two tracks in sight at the same time are two people, however close they fall. A candidate is not confirmed while the
+hips are in an ignore zone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
 
 import numpy as np
 
-from falldet.geometry import Polygon, box_iou, checked_polygons, point_in_polygon, square_boxes
+from falldet.geometry import Polygon, checked_polygons, point_in_polygon
+from falldet.stages.fall_track import FallTrack, TrackState
 from falldet.stages.posture import Postures
 from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 
 
 @dataclass(frozen=True, slots=True)
 class EventSettings:
-    """Thresholds and times of the event rule; scores and lying degrees in [0, 1], times in seconds.
+    """Thresholds and times of the event rule.
 
     Attributes:
-        alert_threshold: fused score at which a track becomes a fall candidate (upper threshold of the hysteresis).
-            Higher: fewer false alarms, more missed falls.
-        low_threshold: the fall phase starts when the score rises above it and ends when it drops below (lower threshold
-            of the hysteresis).
-        immediate_threshold: score that raises an alert without confirmation by lying; not used for a person truncated
-            by the image border.
-        lying_threshold: lying degree (`falldet.stages.posture`) from which a person counts as lying.
-        lying_hold_s: minimum duration of a lying posture that confirms a candidate; rejects bending down.
-        upright_threshold: lying degree up to which a person counts as upright.
-        confirm_s: how long a candidate waits for confirmation. A candidate that is out of sight by then is confirmed,
-            unless it left through the image border.
-        recover_s: how long a fallen person must be upright to count as recovered.
-        cool_down_s: minimum time between two alerts of one track, and of one place whose fallen person is out of sight;
-            an active event ends as lost after this time out of sight.
-        long_lie_s: time on the floor after a fall that is told as a long lie.
-        ignore_zones: polygons, corners as [x, y] in normalized image coordinates, where falls raise no alert, such as a
-            bed: a candidate whose hips are inside waits until they are outside.
+        alert_threshold: fused score [0, 1] that makes a track a candidate. Higher: fewer false alarms, more misses.
+        low_threshold: fused score [0, 1] below which a descent ends. Higher: later onset, earlier state "fallen".
+        immediate_threshold: fused score [0, 1] that needs no lying posture to raise an alert, unless the image border
+            truncates the person. Higher: fewer and later alerts.
+        lying_threshold: lying degree [0, 1] from which a person is lying. Higher: fewer candidates are confirmed.
+        lying_hold_s: seconds that a lying posture must last to confirm a candidate. Higher: bending down alerts less.
+        upright_threshold: lying degree [0, 1] up to which a person is upright. Higher: earlier recoveries.
+        confirm_s: seconds after its peak in which a candidate is confirmed or dropped; a person unobserved for the last
+            half of them is taken for fallen, unless truncated. Higher: fewer misses, more false alarms.
+        recover_s: seconds that a fallen person must be upright to have recovered. Higher: events end later.
+        cool_down_s: seconds out of sight after which an event is lost; until then its place raises no second alert.
+            Higher: fewer repeated alerts, later state "lost".
+        long_lie_s: seconds on the floor from which an event is a long lie. Higher: fewer and later long lies.
+        ignore_zones: polygons of [x, y] in normalized image coordinates where falls raise no alert, such as a bed.
     """
 
     alert_threshold: float = 0.97
@@ -64,7 +60,7 @@ class EventSettings:
     ignore_zones: tuple[Polygon, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the thresholds are out of order or a zone is not a polygon."""
+        """Raise ValueError if the thresholds are out of order or a zone is not a polygon."""
         object.__setattr__(self, "ignore_zones", checked_polygons(self.ignore_zones))
         if not 0 <= self.low_threshold <= self.alert_threshold <= self.immediate_threshold:
             raise ValueError("low_threshold <= alert_threshold <= immediate_threshold must hold")
@@ -73,79 +69,30 @@ class EventSettings:
 
     @property
     def out_of_sight_s(self) -> float:
-        """A person not observed for longer than this is out of sight: half the time a candidate may wait."""
+        """Time without observation after which a person is out of sight: half the time that a candidate waits."""
         return self.confirm_s / 2
-
-
-class TrackState(Enum):
-    """What the decoder takes a track for; see the module."""
-
-    IDLE = auto()
-    CANDIDATE = auto()
-    ACTIVE = auto()
-
-
-@dataclass(slots=True)
-class _Track:
-    first_s: float
-    seen_s: float
-    box: np.ndarray
-    truncated: bool = False
-    in_ignore_zone: bool = False
-    was_upright: bool = False
-    lying_since_s: float | None = None
-    upright_since_s: float | None = None
-    onset_s: float | None = None  # since when the score is above low_threshold
-    candidate_onset_s: float | None = None
-    peak: PersonScore | None = None
-    event: Event | None = None
-    lay_down_s: float | None = None
-
-    @property
-    def state(self) -> TrackState:
-        if self.event is not None:
-            return TrackState.ACTIVE
-        return TrackState.IDLE if self.candidate_onset_s is None else TrackState.CANDIDATE
-
-    def observe(self, time_s: float, box: np.ndarray, lying: float, settings: EventSettings) -> None:
-        """Take the person's box (4,) and lying degree at `time_s`."""
-        self.seen_s, self.box = time_s, box
-        self.upright_since_s = _since(self.upright_since_s, lying <= settings.upright_threshold, time_s)
-        self.lying_since_s = _since(self.lying_since_s, lying >= settings.lying_threshold, time_s)
-        if self.upright_since_s is not None and time_s - self.upright_since_s >= settings.lying_hold_s:
-            self.was_upright = True
-
-    def score(self, score: PersonScore, settings: EventSettings) -> None:
-        """Take a fused score: follow onset and peak, and become a candidate at the alert threshold."""
-        if score.score < settings.low_threshold:
-            self.onset_s = None
-            if self.state is not TrackState.CANDIDATE:
-                self.peak = None
-            return
-        if self.onset_s is None:
-            self.onset_s = score.time_s
-        if self.peak is None or score.score > self.peak.score:
-            self.peak = score
-        if score.score >= settings.alert_threshold and self.state is TrackState.IDLE:
-            self.candidate_onset_s = self.onset_s
 
 
 @dataclass(frozen=True, slots=True)
 class _Fallen:
-    """When and where a person was last seen fallen, and the event as it stood."""
+    """When and where a person was last observed fallen: seconds, box (4,), and the event at that time."""
 
-    seen_s: float
+    last_s: float
     box: np.ndarray
     event: Event
 
 
 class EventDecoder:
-    """Follows the score and the posture of every track and gives events when they begin, change and end.
+    """Finds, updates and ends the fall events of all tracks of one source; memory is bounded by the tracks in sight.
+
+    Example:
+        >>> decoder = EventDecoder(source="hall")
+        >>> events = decoder.push(scores, people, read_postures(people.keypoints, people.scores, image_hw), time_s)
 
     Args:
         settings: see `EventSettings`.
-        source: name of the video or camera, kept in the events.
-        started: UTC time at 0 s of the source; None where the source has no wall clock.
+        source: name of the video or camera, stored in the events.
+        started: UTC time at 0 s of the source; None for a source without a wall clock.
     """
 
     def __init__(
@@ -157,7 +104,7 @@ class EventDecoder:
 
     def reset(self) -> None:
         """Forget all tracks and events."""
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, FallTrack] = {}
         self._fallen_at: dict[int, _Fallen] = {}  # by track id
 
     @property
@@ -166,10 +113,16 @@ class EventDecoder:
         return {track_id: track.event for track_id, track in self._tracks.items() if track.event}
 
     def push(self, scores: list[PersonScore], people: People, postures: Postures, time_s: float) -> list[Event]:
-        """Take the scores that have just been finalized, and the people of the frame at `time_s` and their postures.
+        """Take one processed frame.
+
+        Args:
+            scores: fused scores finalized by now.
+            people: the N people of the frame, with track ids.
+            postures: their postures.
+            time_s: time of the frame, seconds.
 
         Returns:
-            The events that began or changed, each as it is now. A growing `lying_s` alone is no change.
+            The events that began or changed, in their present state. A growing `lying_s` alone is no change.
         """
         earlier = {event.id: event for event in self.active_events.values()}
         self._observe(people, postures, time_s)
@@ -184,109 +137,111 @@ class EventDecoder:
                     changed.append(track.event)
             if track.event is not None and track.event.state is EventState.RECOVERED:
                 track.event = None
-            elif time_s - track.seen_s > self.settings.cool_down_s:
+            elif time_s - track.last_s > self.settings.cool_down_s:
                 del self._tracks[track_id]
         kept_s = self.settings.cool_down_s
-        self._fallen_at = {i: fallen for i, fallen in self._fallen_at.items() if time_s - fallen.seen_s <= kept_s}
+        self._fallen_at = {i: fallen for i, fallen in self._fallen_at.items() if time_s - fallen.last_s <= kept_s}
         return changed
 
     def flush(self, scores: list[PersonScore], time_s: float) -> list[Event]:
-        """Take the last scores, decide every candidate, return new events, and forget everything.
+        """Take the last scores, decide every candidate, return the new events, and forget everything.
 
-        The events in progress stay as they were told last, with `end_s` None.
+        Events in progress end without a further update.
         """
         self._take_scores(scores)
         began: list[Event] = []
         for track_id, track in self._tracks.items():
             if track.state is TrackState.CANDIDATE:
-                self._decide(track_id, track, time_s, closing=True)
+                self._decide(track_id, track, time_s, last=True)
                 if track.event is not None:
                     began.append(track.event)
         self.reset()
         return began
 
     def _observe(self, people: People, postures: Postures, time_s: float) -> None:
+        settings = self.settings
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
-            box = people.boxes[row]
-            track = self._tracks.setdefault(int(people.track_ids[row]), _Track(time_s, time_s, box))
-            track.observe(time_s, box, float(postures.lying[row]), self.settings)
+            box, lying = people.boxes[row], float(postures.lying[row])
+            track = self._tracks.setdefault(int(people.track_ids[row]), FallTrack(time_s, time_s, box))
+            is_lying, is_upright = lying >= settings.lying_threshold, lying <= settings.upright_threshold
+            track.observe(time_s, box, is_lying, is_upright, settings.lying_hold_s)
             track.truncated = bool(postures.truncated[row])
             track.in_ignore_zone = any(
-                point_in_polygon(postures.positions[row], zone) for zone in self.settings.ignore_zones
+                point_in_polygon(postures.positions[row], zone) for zone in settings.ignore_zones
             )
 
     def _take_scores(self, scores: list[PersonScore]) -> None:
         for score in scores:
             if score.track_id in self._tracks:
-                self._tracks[score.track_id].score(score, self.settings)
+                self._tracks[score.track_id].take_score(
+                    score, self.settings.low_threshold, self.settings.alert_threshold
+                )
 
     def _hand_over(self, time_s: float) -> None:
-        """Pass the event of a track out of sight to a newer one that lies at its place; the event stays the same."""
+        """Pass each event of a track out of sight to a newer track that lies at its place, if there is one."""
         for lost_id, lost in list(self._tracks.items()):
-            if lost.state is not TrackState.ACTIVE or time_s - lost.seen_s <= self.settings.out_of_sight_s:
+            if lost.state is not TrackState.ACTIVE or time_s - lost.last_s <= self.settings.out_of_sight_s:
                 continue
             for track in self._tracks.values():
-                newer = track.event is None and track.first_s > lost.seen_s and track.seen_s == time_s
-                if newer and track.lying_since_s is not None and _same_place(track.box, lost.box):
-                    assert lost.event is not None  # noqa: S101
-                    doubtful = lost.event.handed_over or track.was_upright
-                    track.event = replace(lost.event, handed_over=doubtful)
-                    track.lay_down_s, track.candidate_onset_s = lost.lay_down_s, None
+                newer = track.event is None and track.first_s > lost.last_s and track.last_s == time_s
+                if newer and track.lying_since_s is not None and track.is_at(lost.box):
+                    track.take_over_event(lost)
                     del self._tracks[lost_id]
                     self._fallen_at.pop(lost_id, None)
                     break
 
-    def _advance(self, track_id: int, track: _Track, time_s: float) -> None:
+    def _advance(self, track_id: int, track: FallTrack, time_s: float) -> None:
         """Move a track to its next state."""
         if track.state is TrackState.CANDIDATE:
             self._decide(track_id, track, time_s)
         elif track.state is TrackState.ACTIVE:
             track.event = self._updated(track, time_s)
-            self._fallen_at[track_id] = _Fallen(track.seen_s, track.box, track.event)
+            self._fallen_at[track_id] = _Fallen(track.last_s, track.box, track.event)
 
-    def _decide(self, track_id: int, track: _Track, time_s: float, closing: bool = False) -> None:
-        """Turn a candidate into an event, drop it, or let it wait."""
+    def _decide(self, track_id: int, track: FallTrack, time_s: float, last: bool = False) -> None:
+        """Turn a candidate into an event, drop it, or let it wait; the `last` decision lets none wait."""
         assert track.peak is not None  # noqa: S101
-        waited = closing or time_s - track.peak.time_s > self.settings.confirm_s
+        waited = last or time_s - track.peak.time_s > self.settings.confirm_s
         if self._is_confirmed(track, time_s, waited) and not track.in_ignore_zone:
-            known = self._known(track_id, track, time_s)
-            got_up = known is not None and known.state is EventState.RECOVERED
-            lies = track.lying_since_s is not None
-            if got_up and not lies and not waited:
+            reported = self._reported(track_id, track, time_s)
+            recovered = reported is not None and reported.state is EventState.RECOVERED
+            lying = track.lying_since_s is not None
+            if recovered and not lying and not waited:
                 return  # the scores of getting up may be high
-            if known is None or (got_up and lies):
-                track.event = self._event(track_id, track, time_s) if known is None else _again(known)
-                track.upright_since_s = None  # standing before the alert is no recovery
-                track.lay_down_s = None
-                self._fallen_at[track_id] = _Fallen(time_s, track.box, track.event)
-            track.candidate_onset_s = None
+            if reported is not None and not (recovered and lying):
+                track.candidate_onset_s = None
+            else:
+                event = _continued(reported) if reported else self._event(track_id, track, time_s)
+                track.start_event(event)
+                self._fallen_at[track_id] = _Fallen(time_s, track.box, event)
         elif waited:
-            track.candidate_onset_s = track.peak = None
+            track.drop_candidate()
 
-    def _is_confirmed(self, track: _Track, time_s: float, waited: bool) -> bool:
-        """Whether a candidate lies, has an immediate score, or went out of sight inside the image."""
+    def _is_confirmed(self, track: FallTrack, time_s: float, waited: bool) -> bool:
+        """Return whether a candidate lies, has an immediate score, or went out of sight inside the image."""
         settings = self.settings
-        if track.lying_since_s is not None and track.seen_s - track.lying_since_s >= settings.lying_hold_s:
+        if track.lying_since_s is not None and track.last_s - track.lying_since_s >= settings.lying_hold_s:
             return True
-        gone = waited and time_s - track.seen_s > settings.out_of_sight_s
+        out_of_sight = waited and time_s - track.last_s > settings.out_of_sight_s
         immediate = track.peak is not None and track.peak.score >= settings.immediate_threshold
-        return not track.truncated and (gone or immediate)
+        return not track.truncated and (out_of_sight or immediate)
 
-    def _known(self, track_id: int, track: _Track, time_s: float) -> Event | None:
-        """Return the event that this fall belongs to, of this track or, unless both are in sight, of another."""
-        for known_id, fallen in self._fallen_at.items():
-            known = self._tracks.get(known_id)
-            two = known_id != track_id and known is not None and self._are_two(known, track, time_s)
-            if not two and _same_place(track.box, fallen.box):
+    def _reported(self, track_id: int, track: FallTrack, time_s: float) -> Event | None:
+        """Return the event that this fall has already, of this track or of another track of the same person."""
+        for other_id, fallen in self._fallen_at.items():
+            other = self._tracks.get(other_id)
+            two_people = other_id != track_id and other is not None and self._are_two_people(other, track, time_s)
+            if not two_people and track.is_at(fallen.box):
                 return fallen.event
         return None
 
-    def _are_two(self, known: _Track, track: _Track, time_s: float) -> bool:
-        """Whether two tracks are two people: both in sight, and not the second only since the first was lost."""
-        in_sight = time_s - min(known.seen_s, track.seen_s) <= self.settings.out_of_sight_s
-        return in_sight and known.seen_s >= track.first_s and track.seen_s >= known.first_s
+    def _are_two_people(self, fallen: FallTrack, track: FallTrack, time_s: float) -> bool:
+        """Return whether two tracks are two people: both in sight, and observed during the same time."""
+        in_sight = time_s - min(fallen.last_s, track.last_s) <= self.settings.out_of_sight_s
+        return in_sight and fallen.last_s >= track.first_s and track.last_s >= fallen.first_s
 
-    def _event(self, track_id: int, track: _Track, time_s: float) -> Event:
+    def _event(self, track_id: int, track: FallTrack, time_s: float) -> Event:
+        """Return the new event of a confirmed candidate."""
         assert track.peak is not None  # noqa: S101
         assert track.candidate_onset_s is not None  # noqa: S101
         wall_time = None if self._started is None else self._started + timedelta(seconds=time_s)
@@ -305,8 +260,8 @@ class EventDecoder:
             wall_time=wall_time,
         )
 
-    def _updated(self, track: _Track, time_s: float) -> Event:
-        """Return the event of an active track as it is at `time_s`."""
+    def _updated(self, track: FallTrack, time_s: float) -> Event:
+        """Return the event of an active track in its state at `time_s`."""
         event, settings = track.event, self.settings
         assert event is not None  # noqa: S101
         if track.peak is not None and track.peak.score > event.score:
@@ -319,26 +274,14 @@ class EventDecoder:
         if upright_s is not None and time_s - upright_s >= settings.recover_s:
             event = replace(event, state=EventState.RECOVERED, end_s=upright_s)
             track.peak = None
-        elif time_s - track.seen_s > settings.cool_down_s:
+        elif time_s - track.last_s > settings.cool_down_s:
             event = replace(event, state=EventState.LOST)
         if track.lay_down_s is not None:
-            lying_s = max(0.0, (track.seen_s if upright_s is None else upright_s) - track.lay_down_s)
+            lying_s = max(0.0, (track.last_s if upright_s is None else upright_s) - track.lay_down_s)
             event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= settings.long_lie_s)
         return event
 
 
-def _again(event: Event) -> Event:
-    """Return the event of a person who got up and fell again at the same place."""
+def _continued(event: Event) -> Event:
+    """Return the event of a person who recovered and falls again at the same place."""
     return replace(event, state=EventState.FALLING, end_s=None, lying_s=0.0, falls=event.falls + 1)
-
-
-def _since(since_s: float | None, holds: bool, time_s: float) -> float | None:
-    """Return since when a condition holds without a break, None where it doesn't."""
-    if not holds:
-        return None
-    return time_s if since_s is None else since_s
-
-
-def _same_place(box_a: np.ndarray, box_b: np.ndarray) -> bool:
-    """Whether the squares around two people (4,) overlap."""
-    return bool(box_iou(square_boxes(box_a[None]), square_boxes(box_b[None]))[0, 0] > 0)

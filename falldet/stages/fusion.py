@@ -1,8 +1,4 @@
-"""Fuses the scores of overlapping windows into one score per person and frame.
-
-The reference project's rule, where windows overlap the prediction with the higher score wins, gives the scores that are
-written. Events are decided on what several windows saw together, which found more falls on cameras not trained on.
-"""
+"""Fusion: the scores of overlapping windows in, one score per track and frame out."""
 
 from __future__ import annotations
 
@@ -20,15 +16,13 @@ Rule = Literal["higher_score", "mean", "noisy_or"]
 
 @dataclass(frozen=True, slots=True)
 class FusionSettings:
-    """How windows are fused.
+    """Rules and times of the fusion.
 
     Attributes:
-        rule: "higher_score", "mean" or "noisy_or" (1 - product of (1 - score)): of the scores on which events are
-            decided. Noisy-or adds up what several windows saw; docs/fusion.md compares the rules.
-        latency_s: how long a frame waits for further windows that cover it. 0 gives a score as soon as the first
-            window does, a whole window's length the final one.
-        max_wait_s: how long a frame that no window covers is kept; longer than the delay.
-        final_rule: rule of the final scores, those that are written, when all windows that cover a frame are known.
+        rule: rule of the scores for events: "higher_score", "mean" or "noisy_or", which is 1 - product of (1 - score).
+        latency_s: seconds a frame waits for further windows that cover it. Higher: steadier scores, later alerts.
+        max_wait_s: seconds after which a frame that no window covers is dropped. Higher: more memory.
+        final_rule: rule of the final scores, over all windows that cover a frame; these are written to scores.csv.
     """
 
     rule: Rule = "noisy_or"
@@ -37,7 +31,7 @@ class FusionSettings:
     final_rule: Rule = "higher_score"
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the delay is negative or longer than the patience."""
+        """Raise ValueError if `latency_s` is negative or above `max_wait_s`."""
         if not 0 <= self.latency_s <= self.max_wait_s:
             raise ValueError(f"latency_s = {self.latency_s} must lie between 0 and max_wait_s = {self.max_wait_s}")
 
@@ -49,10 +43,17 @@ class _Track:
 
 
 class Fuser:
-    """Takes frames and window scores in time order, gives back each frame's fused score once, in order.
+    """Takes frames and window scores in order of time; returns the fused score of each track and frame once, in order.
 
-    A frame is finalized when it has waited `latency_s` and at least one window covers it; one that no window has covered
-    for `max_wait_s` (somebody glimpsed too briefly to be scored) never gets a score. So memory is bounded.
+    A frame is finalized when it has waited `latency_s` and at least one window covers it. A frame that no window covers
+    within `max_wait_s`, as of a track too short for a window, gets no score. So memory is bounded.
+
+    Example:
+        >>> fuser = Fuser(FusionSettings(rule="mean"))
+        >>> scores = fuser.push(frame.index, frame.time_s, people.track_ids, window_scores)
+
+    Args:
+        settings: see `FusionSettings`.
     """
 
     def __init__(self, settings: FusionSettings | None = None) -> None:
@@ -60,19 +61,19 @@ class Fuser:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all tracks."""
         self._tracks: dict[int, _Track] = {}
 
     def push(
         self, frame_index: int, time_s: float, track_ids: Iterable[int], window_scores: Iterable[WindowScore]
     ) -> list[PersonScore]:
-        """Take one frame, who is in it and the windows that have just been scored; return what is now finalized.
+        """Take one frame and the windows that ended by then; return the scores that are now finalized.
 
         Args:
-            frame_index: number of the frame.
-            time_s: its time.
-            track_ids: the people in it.
-            window_scores: scores of the windows that stop at or before this frame's time.
+            frame_index: index of the frame.
+            time_s: time of the frame, seconds.
+            track_ids: (N,) track ids of the people in the frame; `NO_TRACK` is ignored.
+            window_scores: scores of the windows that end at or before `time_s`.
         """
         self._add(window_scores)
         finalized = self._finalize_all(time_s)
@@ -82,7 +83,7 @@ class Fuser:
         return finalized
 
     def flush(self, window_scores: Iterable[WindowScore] = ()) -> list[PersonScore]:
-        """Take the last windows, return every score that was still waiting, and forget everything."""
+        """Take the last windows, return all pending scores, and forget all tracks."""
         self._add(window_scores)
         finalized = self._finalize_all(np.inf)
         self.reset()
@@ -116,6 +117,7 @@ class Fuser:
         return finalized
 
     def _fuse(self, scores: list[float]) -> float:
+        """Return the fused score of a frame from the scores of the windows that cover it."""
         if self.settings.rule == "higher_score":
             return max(scores)
         if self.settings.rule == "mean":

@@ -1,4 +1,4 @@
-"""Windows in, fall probabilities out: the protocol of a recognizer, and the exported ONNX network in OpenVINO."""
+"""Recognizer: windows in, fall probabilities out; its protocol, and the exported ONNX network in OpenVINO."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from falldet.types import Window, WindowScore
 
 @dataclass(frozen=True, slots=True)
 class RecognizerSettings:
-    """Which recognizer runs, and how.
+    """Choice of the recognizer and its engine.
 
     Attributes:
-        engine: "openvino" runs the exported network, all windows of a moment in one batch; "torch" MMAction2's own
-            inference, one window after the other.
-        checkpoint: a name known to `falldet.models.checkpoints`, an .onnx file written by tools/export.py, or a .pth
-            fresh from training, which is exported into the cache first. For torch a .pth.
-        config: for torch, the run's config; the one beside the checkpoint if empty.
-        threads: processor threads for inference; 0 lets OpenVINO choose.
+        engine: "openvino" runs the exported network in batches, "torch" MMAction2's inference window by window.
+        checkpoint: known name, .onnx file of tools/export.py, or .pth of a training run, which is exported once.
+        config: MMEngine config of the training run, for "torch" alone; if empty, the one in the checkpoint's folder.
+        threads: processor threads for inference; 0 lets OpenVINO choose. Higher: faster, fewer cores for other stages.
     """
 
     engine: Literal["openvino", "torch"] = "openvino"
@@ -38,12 +36,12 @@ class RecognizerSettings:
 
 
 class WindowRecognizer(Protocol):
-    """Tells falls from other motion: windows in, one score per window out, in order.
+    """Classifies windows: fall or other motion.
 
     Attributes:
-        normalization: the coordinates it is trained on.
-        frames: to how many frames a window is resampled.
-        window_s: length in seconds of the windows it was trained on; None where it was trained on whole clips.
+        normalization: coordinates of its training (`preprocessing.normalize`).
+        frames: poses per resampled window.
+        window_s: length of the windows of its training, seconds; None if it was trained on whole clips.
     """
 
     normalization: Normalization
@@ -56,21 +54,25 @@ class WindowRecognizer(Protocol):
 
 
 class Recognizer:
-    """Scores the windows of all people of a moment in one batch, with the exported network in OpenVINO.
+    """Recognizer in OpenVINO: scores all windows of a call in one batch; may be shared by several threads.
 
-    How its input is prepared stands in the file's own metadata, so a network and its preparation can't be mixed up.
+    Normalization, frames and window length are read from the file's metadata.
+
+    Example:
+        >>> recognizer = Recognizer(find_checkpoint("stgcn_fall"))
+        >>> scores = recognizer(buffer.push(time_s, people, image_hw))
 
     Args:
-        path: an .onnx file written by tools/export.py.
-        threads: processor threads for inference; 0 lets OpenVINO choose.
+        path: .onnx file written by tools/export.py.
+        threads: processor threads for inference; 0 lets OpenVINO choose. Higher: faster, fewer cores for other stages.
         device: OpenVINO device name.
 
     Raises:
-        FalldetError: the file wasn't written by tools/export.py, or can't run on the device.
+        FalldetError: the file was not written by tools/export.py, or can't run on the device.
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "CPU") -> None:
-        self._lock = threading.Lock()  # several sources share it
+        self._lock = threading.Lock()
         try:
             model = openvino_core().read_model(path)
         except RuntimeError:
@@ -80,7 +82,7 @@ class Recognizer:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
         except RuntimeError:
-            raise FalldetError(f"{path} can't run on device {device!r}; OpenVINO has here: {known_devices()}") from None
+            raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
     def __call__(self, windows: Sequence[Window]) -> list[WindowScore]:
         """Return one score per window, in order."""
@@ -93,7 +95,7 @@ class Recognizer:
         ]
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
-        """Return the fall probabilities (N,) of a prepared batch (N, 1, T, V, 3)."""
+        """Return the fall probabilities (N,) of a prepared batch (N, 1, T, K, 3)."""
         with self._lock:
             self._request.infer([batch])
             return self._request.get_output_tensor().data.copy()
@@ -101,8 +103,8 @@ class Recognizer:
 
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
     """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
-    written = read_metadata(model, "normalise", "frames", "window_s")
-    normalization, length_s = written.get("normalise"), written.get("window_s")
+    written = read_metadata(model, "normalization", "normalise", "frames", "window_s")
+    normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
     if normalization not in get_args(Normalization) or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
     return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None

@@ -1,8 +1,4 @@
-"""Cuts each person's track into overlapping windows, in seconds, and labels the windows of annotated clips.
-
-The live chain (`WindowBuffer`) and training (`label_windows`) resample with the same function, so a window means the same
-thing on both sides and at every frame rate.
-"""
+"""Sliding windows over the tracks, in seconds: the same class cuts them live and for training."""
 
 from __future__ import annotations
 
@@ -16,13 +12,13 @@ from falldet.types import NO_TRACK, People, Window
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
-    """How tracks are cut.
+    """Times of the sliding windows.
 
     Attributes:
-        length_s: length of a window.
-        stride_s: time from one window to the next; all people's windows stop at the same moments.
-        min_track_s: a track is scored from this age on, so that nobody who enters the picture falling is missed.
-        linger_s: how long windows go on after a person was last seen, the last pose held.
+        length_s: length of a window, seconds; set it to the recognizer's. Higher: more context, more computation.
+        stride_s: seconds from one window to the next. Higher: less computation, later alerts.
+        min_track_s: age of a track at its first window, seconds. Higher: falls of new tracks are missed.
+        linger_s: seconds for which windows of a lost track go on, its last pose held. Higher: more scores.
     """
 
     length_s: float = 2.0
@@ -31,24 +27,31 @@ class WindowSettings:
     linger_s: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a time is out of order."""
+        """Raise ValueError if a time is out of range."""
         if not 0 < self.stride_s <= self.length_s:
             raise ValueError(f"stride_s = {self.stride_s} must be above 0 and at most length_s = {self.length_s}")
         if self.min_track_s < 0 or self.linger_s < 0:
-            raise ValueError("min_track_s and linger_s must not be negative")
+            raise ValueError(f"min_track_s = {self.min_track_s} and linger_s = {self.linger_s} must not be negative")
 
 
 @dataclass(slots=True)
 class _Track:
     first_s: float
     times: deque[float] = field(default_factory=deque)
-    poses: deque[tuple[np.ndarray, np.ndarray]] = field(default_factory=deque)
+    poses: deque[tuple[np.ndarray, np.ndarray]] = field(default_factory=deque)  # keypoints (K, 2), scores (K,)
 
 
 class WindowBuffer:
-    """Collects poses and hands out the windows that are complete.
+    """Collects the poses of all tracks and returns the complete windows.
 
-    Memory is bounded: observations older than a window are dropped, and so are people who have gone.
+    Memory is bounded: observations older than a window are dropped, and so are tracks without observations.
+
+    Example:
+        >>> buffer = WindowBuffer(WindowSettings(length_s=2.0, stride_s=0.25))
+        >>> windows = buffer.push(frame.time_s, tracker.update(people, frame.time_s), frame.image.shape[:2])
+
+    Args:
+        settings: see `WindowSettings`.
     """
 
     def __init__(self, settings: WindowSettings | None = None) -> None:
@@ -56,18 +59,18 @@ class WindowBuffer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all tracks."""
         self._tracks: dict[int, _Track] = {}
         self._next_stop_s: float | None = None
         self._last_s = 0.0
         self._image_hw = (0, 0)
 
     def push(self, time_s: float, people: People, image_hw: tuple[int, int]) -> list[Window]:
-        """Take the tracked people of the frame at `time_s`; return the windows that end by then.
+        """Take the tracked people of one frame; return the windows that end by its time.
 
         Args:
-            time_s: time of the frame, later than the last one.
-            people: with track ids; people without one are passed over.
+            time_s: time of the frame, seconds, later than the last one.
+            people: people with track ids; those without one are ignored.
             image_hw: height and width of the frame in pixels.
         """
         if self._next_stop_s is None:
@@ -75,8 +78,8 @@ class WindowBuffer:
         windows = []
         while time_s >= self._next_stop_s:
             windows += self._cut(self._next_stop_s)
-            empty = 0 if self._tracks else (time_s - self._next_stop_s) // self.settings.stride_s  # nobody to cut for
-            self._next_stop_s += (empty + 1) * self.settings.stride_s
+            skipped = 0 if self._tracks else (time_s - self._next_stop_s) // self.settings.stride_s  # without tracks
+            self._next_stop_s += (skipped + 1) * self.settings.stride_s
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             track = self._tracks.setdefault(int(people.track_ids[row]), _Track(first_s=time_s))
             track.times.append(time_s)
@@ -85,12 +88,13 @@ class WindowBuffer:
         return windows
 
     def flush(self) -> list[Window]:
-        """Return one last window per person, up to and including the last frame, and forget everybody."""
+        """Return a last window per track, up to and including the last frame, and forget all tracks."""
         windows = self._cut(np.nextafter(self._last_s, np.inf)) if self._tracks else []
         self.reset()
         return windows
 
     def _cut(self, stop_s: float) -> list[Window]:
+        """Return the windows of all tracks that end at `stop_s`; delete tracks without an observation in theirs."""
         start_s = stop_s - self.settings.length_s
         windows = []
         for track_id, track in list(self._tracks.items()):
@@ -104,8 +108,8 @@ class WindowBuffer:
         return windows
 
     def _is_due(self, track: _Track, stop_s: float) -> bool:
-        seen_s = track.times[-1]
-        return seen_s - track.first_s >= self.settings.min_track_s and stop_s - seen_s <= self.settings.linger_s
+        last_s = track.times[-1]
+        return last_s - track.first_s >= self.settings.min_track_s and stop_s - last_s <= self.settings.linger_s
 
     def _window(self, track_id: int, track: _Track, start_s: float, stop_s: float) -> Window:
         keypoints, scores = zip(*track.poses, strict=True)

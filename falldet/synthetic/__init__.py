@@ -1,14 +1,14 @@
-"""Drawn scenes: people who do things in a room before a camera, with the truth about their joints and falls.
+"""Synthetic scenes: people who move in a room in front of a camera, rendered, with their true joints and falls.
 
-The sample clip, the end-to-end runs and the tracking scenes are made here, so nobody's footage is needed. A scene is
-made of people (build, clothes, a place, motion segments), a room and a camera; see `samples` for ready ones.
+The sample clip and the end-to-end tests are rendered here, so that no footage of real people is needed. A scene is made
+of people (body, appearance, position, motion segments), a room and a camera; `SCENES` has ready ones.
 
-    scene = sample_scene()
-    for frame in scene.frames(): ...        # pictures
-    people = scene.truth(time_s=3.2)        # true joints and boxes
-    scene.falls()                           # ((person, start_s, stop_s), ...)
-
-`python -m falldet.synthetic NAME OUT.mp4` writes a scene to a video file.
+Example:
+    >>> scene = sample_scene()
+    >>> for frame in scene.frames():            # rendered images
+    ...     people = scene.truth(frame.time_s)  # true joints and boxes
+    >>> scene.falls()                           # ((person, start_s, stop_s), ...)
+    >>> scene.write_video("sample.mp4")
 """
 
 from falldet.synthetic.appearance import Appearance

@@ -1,4 +1,4 @@
-"""A pinhole camera: points of the room in metres in, pixels and depths out."""
+"""Pinhole camera: points in metres in, pixels and depths out."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR_M = 0.1
-"""Nothing nearer to the camera than this is seen, metres."""
+"""Points nearer to the camera than this are not visible, metres."""
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A camera in the room; with all angles 0 it looks along world y, the picture's x is world x.
+    """A camera in the room; with all angles 0 its optical axis is world y, and the image's x is world x.
 
     Attributes:
         position: x, y, z in metres, world frame.
-        yaw_deg: how far it looks to the left, degrees.
-        pitch_deg: how far it looks down, degrees.
-        roll_deg: how far it is turned clockwise about its line of sight, degrees.
+        yaw_deg: rotation of the optical axis to the left, degrees.
+        pitch_deg: rotation of the optical axis downwards, degrees.
+        roll_deg: clockwise rotation about the optical axis, degrees.
         focal_px: focal length in pixels.
-        width: width of the picture, pixels.
-        height: height of the picture, pixels.
+        width: width of the image, pixels.
+        height: height of the image, pixels.
     """
 
     position: tuple[float, float, float] = (0.0, -4.2, 1.6)
@@ -33,28 +33,28 @@ class Camera:
     height: int = 480
 
     def axes(self) -> np.ndarray:
-        """Return the picture's right, its down and the line of sight as rows (3, 3), world frame."""
+        """Return the image's right, its down and the optical axis as rows (3, 3), world frame."""
         yaw, pitch, roll = np.radians([self.yaw_deg, self.pitch_deg, self.roll_deg])
         right = np.array([np.cos(yaw), np.sin(yaw), 0.0])
-        sight = np.array([-np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), -np.sin(pitch)])
-        down = np.cross(sight, right)
-        turned_right = np.cos(roll) * right + np.sin(roll) * down
-        return np.stack([turned_right, np.cross(sight, turned_right), sight])
+        axis = np.array([-np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), -np.sin(pitch)])
+        down = np.cross(axis, right)
+        rolled_right = np.cos(roll) * right + np.sin(roll) * down
+        return np.stack([rolled_right, np.cross(axis, rolled_right), axis])
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels (..., 2) and depths (...) in metres of `points` (..., 3), metres, world frame.
 
-        What lies nearer than `NEAR_M` or behind the camera has a depth below `NEAR_M` and pixels without meaning.
+        A point with a depth below `NEAR_M`, such as one behind the camera, has undefined pixels.
         """
-        seen = (points - np.asarray(self.position)) @ self.axes().T
-        depth = seen[..., 2]
+        relative = (points - np.asarray(self.position)) @ self.axes().T  # (..., 3), right, down, forward
+        depth = relative[..., 2]
         scale = self.focal_px / np.maximum(depth, NEAR_M)
         center = np.array([self.width / 2, self.height / 2])
-        return center + seen[..., :2] * scale[..., None], depth
+        return center + relative[..., :2] * scale[..., None], depth
 
-    def rays(self, finer: int = 1) -> np.ndarray:
-        """Return the directions (H * finer, W * finer, 3) of the lines of sight, each with depth 1, world frame."""
-        columns = ((np.arange(self.width * finer) + 0.5) / finer - self.width / 2) / self.focal_px
-        rows = ((np.arange(self.height * finer) + 0.5) / finer - self.height / 2) / self.focal_px
+    def rays(self, subsamples: int = 1) -> np.ndarray:
+        """Return the rays of the pixels (H * subsamples, W * subsamples, 3), each with depth 1, world frame."""
+        columns = ((np.arange(self.width * subsamples) + 0.5) / subsamples - self.width / 2) / self.focal_px
+        rows = ((np.arange(self.height * subsamples) + 0.5) / subsamples - self.height / 2) / self.focal_px
         grid = np.stack(np.broadcast_arrays(columns[None], rows[:, None], 1.0), axis=2)
         return grid.astype(np.float32) @ self.axes().astype(np.float32)

@@ -1,4 +1,4 @@
-"""Ready scenes by name: the sample clip, falls in all directions, what is no fall, several people, nobody."""
+"""Ready scenes by name: the sample clip, falls in all directions, daily activities, several people, no person."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ IN_GREEN = Appearance(skin=(84, 112, 156), hair=(22, 24, 28), shirt=(86, 140, 62
 
 
 def sample_scene() -> Scene:
-    """Return the sample clip: somebody walks in, picks something up, walks on, falls once and stays lying."""
+    """Return the sample clip: a person walks in, picks something up, walks on, falls once and stays lying."""
     segments = (
         Walk((-0.7, -0.15), 2.4),
         stand(0.4),
@@ -63,7 +63,7 @@ def sample_scene() -> Scene:
 
 
 def fall_scene(direction: str, camera: Camera = SHELF) -> Scene:
-    """Return a walk across the picture that ends in a fall "forward", "backward", "left" or "right", then lying."""
+    """Return a walk across the image that ends in a fall "forward", "backward", "left" or "right", then lying."""
     pose = {"forward": "prone", "backward": "supine", "left": "left_side", "right": "right_side"}[direction]
     turn = {"forward": 0.0, "backward": 0.0, "left": -65.0, "right": -100.0}[direction]
     goal = {"forward": -0.4, "backward": 0.8, "left": -0.7, "right": 0.6}[direction]
@@ -72,7 +72,7 @@ def fall_scene(direction: str, camera: Camera = SHELF) -> Scene:
 
 
 def activity_scene() -> Scene:
-    """Return what is no fall: exercise, waving, a squat, sitting down on a sofa and standing up again."""
+    """Return activities without a fall: exercise, waving, a squat, sitting down on a sofa and standing up again."""
     segments = (
         stand(0.5),
         exercise(2.0),
@@ -86,20 +86,20 @@ def activity_scene() -> Scene:
 
 
 def lie_down_scene() -> Scene:
-    """Return somebody who lies down on purpose, slowly, and gets up again."""
+    """Return a person who lies down deliberately, slowly, and gets up again."""
     segments = (stand(0.5), lie_down(3.5), lie(2.0, "supine"), get_up(3.5, "supine"), stand(0.5))
     return Scene((Person(segments, (0.6, 0.0), 0.0),), 10.0, SHELF)
 
 
 def crossing_scene() -> Scene:
-    """Return two people who walk past each other, the one in front hiding the other for a moment."""
+    """Return two people who walk past each other; the one in front hides the other for a moment."""
     near = Person((Walk((1.3, -0.2), 3.6),), (-1.5, -0.2))
     far = Person((Walk((-1.5, 0.9), 3.6),), (1.5, 0.9), 180.0, Body(1.64), IN_RED)
     return Scene((near, far), 4.0, EYE_LEVEL)
 
 
 def fall_in_company_scene() -> Scene:
-    """Return three people, of whom the middle one falls."""
+    """Return three people; the middle one falls."""
     left = Person((stand(2.0), wave(2.0), stand(2.0)), (-1.5, 0.5), -70.0, Body(1.66), IN_GREEN)
     falling = Person((stand(1.6), fall("backward"), lie(3.5, "supine")), (0.5, -0.3), 0.0)
     right = Person((Walk((1.45, 0.9), 2.0), stand(4.0, 40.0)), (2.9, 1.1), 180.0, Body(1.82), IN_RED)
@@ -107,7 +107,7 @@ def fall_in_company_scene() -> Scene:
 
 
 def walk_scene() -> Scene:
-    """Return somebody who walks through the picture and back again."""
+    """Return a person who walks across the image and back again."""
     return Scene((Person((Walk((1.5, 0.0), 3.0), Walk((-1.5, -0.3), 3.0)), (-1.5, 0.3)),), 6.0, EYE_LEVEL)
 
 
@@ -118,7 +118,7 @@ def fall_and_recover_scene() -> Scene:
 
 
 def squat_scene() -> Scene:
-    """Return two squats and lifting something from the floor."""
+    """Return two squats and picking something up from the floor."""
     return Scene((Person((stand(0.4), squat(), squat(1.6), pick_up()), (0.0, 0.0), -40.0),), 6.0, EYE_LEVEL)
 
 
@@ -139,4 +139,4 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "two_people_crossing": crossing_scene,
     "empty_room": lambda: Scene((), 3.0, EYE_LEVEL, LIVING_ROOM),
 }
-"""Name -> function that returns the scene, all at 640x480 and 25 pictures a second."""
+"""Functions that return the scenes, by name; all at 640 x 480 and 25 frames per second."""

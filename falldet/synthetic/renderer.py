@@ -1,4 +1,4 @@
-"""Drawing people into a room: every part a shaded, anti-aliased, tapered capsule, the nearer hiding the farther."""
+"""Rendering of people into a room: shaded, anti-aliased, tapered capsules with a depth buffer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falldet.synthetic.camera import NEAR_M, Camera
 
 _LAMP = np.array([-0.42, -0.55, 0.72])  # the direction of the light, world frame
 _AMBIENT, _LAMP_SHARE = 0.62, 0.46
-_COARSE = 4  # shadows are drawn this much smaller, they are soft anyway
+_COARSE = 4  # factor by which shadows, which are soft, are rendered smaller
 _BLUR = 0.003  # of the shadow, coarse pixels per pixel of focal length
 _SHADOW_FADES_M = 0.4
 _CIRCLE = np.stack([np.cos(np.arange(10) * np.pi / 5), np.sin(np.arange(10) * np.pi / 5), np.zeros(10)], axis=1)
@@ -20,14 +20,14 @@ _CIRCLE = np.stack([np.cos(np.arange(10) * np.pi / 5), np.sin(np.arange(10) * np
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """A part as the camera sees it, each number for its first and its second end.
+    """A part in the image; each pair has the values of its first and its second end.
 
     Attributes:
         ends: x and y, pixels.
         depths: metres.
         widths: half the width across the axis, pixels.
         bulges: half the thickness along the line of sight, metres.
-        squeeze: how much shorter than a half circle its ends are.
+        squeeze: factor by which the ends are shorter than a half circle.
     """
 
     ends: tuple[tuple[float, float], tuple[float, float]]
@@ -38,12 +38,12 @@ class _Outline:
 
 
 class Painter:
-    """Draws people into the pictures of one camera.
+    """Draws people into the images of one camera.
 
     Args:
-        camera: what takes the pictures.
+        camera: the camera.
         background: (H, W, 3) uint8 BGR, the empty room.
-        depth: (H, W) float32, metres, of what people may be hidden by.
+        depth: (H, W), metres, of the furniture that may hide people.
     """
 
     def __init__(self, camera: Camera, background: np.ndarray, depth: np.ndarray) -> None:
@@ -51,28 +51,28 @@ class Painter:
         self._axes = camera.axes()
         self._lamp = (self._axes @ _LAMP).tolist()
 
-    def paint(self, people: np.ndarray, heights_m: list[float], looks: list[Appearance]) -> np.ndarray:
-        """Return the picture (H, W, 3) uint8 BGR of the room with people in it, drawn back to front.
+    def paint(self, people: np.ndarray, heights_m: list[float], appearances: list[Appearance]) -> np.ndarray:
+        """Return the image (H, W, 3) uint8 BGR of the room with people in it, drawn back to front.
 
         Args:
             people: (N, P, 3) metres, world frame, the points of `POINT_NAMES`.
             heights_m: N body heights, metres.
-            looks: N looks.
+            appearances: of the N people.
         """
         image, depth = self._background.copy(), self._depth.copy()
-        clothed = [clothe(*person) for person in zip(people, heights_m, looks, strict=True)]
+        clothed = [clothe(*person) for person in zip(people, heights_m, appearances, strict=True)]
         self._cast_shadows(image, [part for parts in clothed for part in parts])
         distances = self._camera.project(people)[1].mean(axis=1)  # (N,)
-        for number in np.argsort(-distances, kind="stable"):
-            outlines = self._outlines(clothed[number])
+        for person in np.argsort(-distances, kind="stable"):
+            outlines = self._outlines(clothed[person])
             order = np.argsort([-sum(outline.depths) for outline in outlines], kind="stable")
-            head = (head_axes(people[number]) @ self._axes.T).astype(np.float32)  # forward, left, up as seen
+            head = (head_axes(people[person]) @ self._axes.T).astype(np.float32)  # forward, left, up in camera axes
             for index in order:
-                self._paint_part(image, depth, clothed[number][index], outlines[index], head, looks[number])
+                self._paint_part(image, depth, clothed[person][index], outlines[index], head, appearances[person])
         return image
 
     def _outlines(self, parts: list[Part]) -> list[_Outline]:
-        """Return how `parts` appear; an elliptic section shows the width of the side that faces the camera."""
+        """Return the outlines of `parts`; an elliptic cross-section has the width of its side towards the camera."""
         ends, depths = self._camera.project(np.array([(part.start, part.stop) for part in parts]))  # (M, 2, 2), (M, 2)
         radii = np.array([part.radii for part in parts])  # (M, 2)
         flatness = np.array([[part.flatness] for part in parts])
@@ -92,14 +92,16 @@ class Painter:
         return [_Outline(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _paint_part(
-        self, image: np.ndarray, depth: np.ndarray, part: Part, outline: _Outline, head: np.ndarray, look: Appearance
+        self, image: np.ndarray, depth: np.ndarray, part: Part, outline: _Outline, head: np.ndarray, wearer: Appearance
     ) -> None:
-        """Draw `part` into `image` (H, W, 3) and `depth` (H, W), where nothing nearer stands."""
+        """Draw `part` into `image` (H, W, 3) and `depth` (H, W), where it is the nearest surface."""
         rows, columns = _bounds(outline, image.shape[0], image.shape[1])
         if rows.start >= rows.stop or columns.start >= columns.stop or min(outline.depths) < NEAR_M:
             return
         along, off_x, off_y, cover = _capsule(outline, rows, columns)
-        towards = np.sqrt(np.maximum(1 - off_x * off_x - off_y * off_y, 0))  # the normal's share towards the camera
+        towards = np.sqrt(
+            np.maximum(1 - off_x * off_x - off_y * off_y, 0)
+        )  # component of the normal towards the camera
         distance = _between(outline.depths, along) - _between(outline.bulges, along) * towards
         behind = depth[rows, columns]
         cover *= distance < behind
@@ -109,14 +111,14 @@ class Painter:
         if part.is_head:
             directions = np.stack([off_x, off_y, -towards], axis=-1) @ head.T
             directions[..., 2] += 0.21 - along * 0.80  # the head is longer than wide
-            color = face_colors(directions, look)
-        seen = image[rows, columns]
+            color = face_colors(directions, wearer)
+        pixels = image[rows, columns]
         painted = np.minimum(color * light[..., None], 254)
-        seen[:] = seen + cover[..., None] * (painted - seen) + np.float32(0.5)
+        pixels[:] = pixels + cover[..., None] * (painted - pixels) + np.float32(0.5)
         np.copyto(behind, distance, where=cover > 0.5)
 
     def _cast_shadows(self, image: np.ndarray, parts: list[Part]) -> None:
-        """Darken the floor of `image` (H, W, 3) under `parts`, the more the nearer they are to it."""
+        """Darken the floor of `image` (H, W, 3) under `parts`; the nearer a part, the darker its shadow."""
         ends = np.array([(part.start, part.stop) for part in parts]).reshape(-1, 2, 3)
         radii = np.array([part.radii for part in parts]).reshape(-1, 2)
         rims = ends[:, :, None] * (1, 1, 0) + 0.8 * radii[:, :, None, None] * _CIRCLE  # (M, 2, 10, 3)
@@ -131,12 +133,12 @@ class Painter:
         if not shadow.any():
             return
         light = cv2.resize(255 - cv2.GaussianBlur(shadow, (0, 0), _BLUR * self._camera.focal_px), (width, height))
-        light[np.isfinite(self._depth)] = 255  # the shadow lies on the floor, not on the furniture
+        light[np.isfinite(self._depth)] = 255  # no shadow on the furniture
         cv2.multiply(image, cv2.merge([light, light, light]), dst=image, scale=1 / 255)
 
 
 def _bounds(outline: _Outline, height: int, width: int) -> tuple[slice, slice]:
-    """Return the rows and columns of a picture (height, width) that `outline` may touch."""
+    """Return the rows and columns of an image (height, width) that `outline` may cover."""
     ranges = []
     for axis, size in ((1, height), (0, width)):
         low = min(end[axis] - reach for end, reach in zip(outline.ends, outline.widths, strict=True)) - 1
@@ -146,16 +148,16 @@ def _bounds(outline: _Outline, height: int, width: int) -> tuple[slice, slice]:
 
 
 def _between(values: tuple[float, float], along: np.ndarray) -> np.ndarray:
-    """Return the values (h, w) between those at the two ends, at the shares `along` (h, w) of the way."""
+    """Interpolate linearly between the values at the two ends, at the positions `along` (h, w) in [0, 1]."""
     return values[0] + (values[1] - values[0]) * along
 
 
 def _capsule(outline: _Outline, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return where the pixels of a picture's part lie in a tapered capsule.
+    """Return the positions of an image region's pixels in a tapered capsule.
 
     Returns:
-        Four arrays (h, w) float32: the share of the way along the axis; the offset from the axis to the right and down,
-        in half widths; how much of the pixel is covered, in [0, 1].
+        Four arrays (h, w) float32: the position along the axis in [0, 1]; the offset from the axis to the right and
+        down, in half widths; the coverage of the pixel in [0, 1].
     """
     (start_x, start_y), (stop_x, stop_y) = outline.ends
     axis_x, axis_y = stop_x - start_x, stop_y - start_y

@@ -23,7 +23,7 @@ TRACK_COLORS = (
     (173, 173, 26),
     (60, 180, 230),
 )
-"""Colors of people, BGR, taken in turn by track id; none of them near the red of an alert."""
+"""Colors of tracks, BGR, taken in turn by track id; none is near the red of an alert."""
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 
@@ -46,7 +46,7 @@ def draw_overlay(
         events: the events in progress, by track id.
         alert_threshold: marked on the score bars.
         ignore_zones: polygons in normalized image coordinates, outlined.
-        skeleton_only: draw on black, so that nobody can be recognized.
+        skeleton_only: draw on black, so that no person can be recognized.
     """
     image = np.zeros_like(image) if skeleton_only else image.copy()
     draw_zones(image, ignore_zones)
@@ -82,7 +82,7 @@ def draw_zones(image: np.ndarray, zones: Sequence[Polygon]) -> None:
 def draw_skeleton(
     image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, color: tuple[int, int, int], unit: float = 1.0
 ) -> None:
-    """Draw one pose, keypoints (K, 2) in pixels and scores (K,), in place, without what is missing."""
+    """Draw one pose, keypoints (K, 2) in pixels and scores (K,), in place; missing joints are not drawn."""
     points = [(round(float(x)), round(float(y))) for x, y in keypoints]
     width = max(1, round(2 * unit))
     for start, stop in EDGES:
@@ -104,7 +104,7 @@ def _draw_label(
     color: tuple[int, int, int],
     unit: float,
 ) -> None:
-    """Draw the track id and a bar that fills with the score, with a tick at the alert score, above the box."""
+    """Draw the track id and a bar that fills with the score, with a tick at the alert threshold, above the box."""
     scale, bar_w, bar_h = 0.45 * unit, round(60 * unit), max(3, round(7 * unit))
     (text_w, text_h), _ = cv2.getTextSize(name, _FONT, scale, 1)
     pad = round(3 * unit)
@@ -125,12 +125,12 @@ def _draw_label(
 
 
 def _draw_alarm(image: np.ndarray, events: list[Event], unit: float) -> None:
-    """Draw the red frame and, in the top left corner, "FALL" with the people and their state."""
+    """Draw the red frame and, in the top left corner, "FALL" with the track ids and their state."""
     height, width = image.shape[:2]
     thick = max(4, round(8 * unit))
     cv2.rectangle(image, (0, 0), (width - 1, height - 1), RED, thick)
-    who = ", ".join(f"#{event.track_id}{' fallen' if event.state is EventState.FALLEN else ''}" for event in events)
-    text, scale = f"FALL  {who}", 0.8 * unit
+    tracks = ", ".join(f"#{event.track_id}{' fallen' if event.state is EventState.FALLEN else ''}" for event in events)
+    text, scale = f"FALL  {tracks}", 0.8 * unit
     (text_w, text_h), below = cv2.getTextSize(text, _FONT, scale, 1)
     pad = round(6 * unit)
     cv2.rectangle(image, (0, 0), (text_w + 2 * pad + thick, text_h + below + 2 * pad), RED, -1)

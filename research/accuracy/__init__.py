@@ -1,0 +1,1 @@
+"""Fall events on labeled videos."""

@@ -1,10 +1,13 @@
-"""The peer of the shipped recognizer: a 1-D CNN with the same windows, coordinates, disturbances, loss and schedule.
+"""A 1-D CNN trained as configs/stgcn_fall_best.py is: same windows, coordinates, augmentation, loss and schedule.
 
-Train:  python tools/train.py research/peers/cnn1d_fall.py --seed 0
-Export: python tools/export.py research/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_6.pth --out cnn1d.onnx
+export PYTHONPATH=.
+python tools/train.py research/peers/cnn1d_fall.py --seed 0
+python tools/export.py research/peers/cnn1d_fall.py work_dirs/cnn1d_fall/epoch_6.pth --out cnn1d.onnx
 """
 
 _base_ = "../../configs/stgcn_fall_best.py"
+
+custom_imports = dict(imports=["falldet.openmmlab", "research.peers.cnn1d"])
 
 model = dict(
     backbone=dict(_delete_=True, type="JointCNN", channels=[64, 96, 128, 128], kernel_size=5),

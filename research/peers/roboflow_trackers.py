@@ -1,17 +1,22 @@
-"""ByteTrack, OC-SORT and C-BIoU of Roboflow's trackers 2.6.1 on composed scenes, and its scorer for everybody.
+"""ByteTrack, OC-SORT and C-BIoU of Roboflow's trackers 2.6.1 on composed scenes, and its scorer for every tracker.
 
     python3 -m venv work_dirs/peers/trackers
-    work_dirs/peers/trackers/bin/python -m pip install -r research/tracking/requirements.txt
+    work_dirs/peers/trackers/bin/python -m pip install -r research/peers/requirements_trackers.txt
 
-It runs in that environment, because it needs another numpy, and imports nothing of falldet; research/tracking/compare.py
-calls it. The input is JSON on standard input: `scenes`, an .npz with `<scene>/time_s`, `/counts`, `/boxes`, `/scores`
-of the detections and `/true_counts`, `/true_ids`, `/true_boxes`; `groups`, the scenes' names by group; `fps` by scene;
-`runs`, a list of {name, kind, options}, the kind "given" taking its ids from `<scene>/<name>` in the file, and with a
-`family` only its metrics being worked out. The output is JSON: for each run the metrics of each group, the ids of each
-scene and the milliseconds of processor time a frame took.
+Runs in that environment and imports nothing of falldet; research/tracking/scoring.py calls it. Reads a JSON object from
+standard input:
 
-The trackers get every frame's detections with scores, the scene's nominal frame rate and the frame's true time. The
-scorer is trackers.eval, written to give TrackEval's figures: boxes match from an overlap of 0.5.
+- `scenes`: path of an .npz with `<scene>/time_s`, `/counts`, `/boxes`, `/scores` of the detections and `/true_counts`,
+  `/true_ids`, `/true_boxes` of the ground truth;
+- `groups`: the scenes' names by group; `fps`: by scene;
+- `runs`: a list of {name, kind, options, family}. The kind "given" takes its ids from `<scene>/<name>` in the file.
+  With a `family` only its metrics are computed.
+
+Writes JSON to standard output: for each run `metrics` by group, `ids` by scene, and `ms` by scene, the milliseconds of
+processor time per frame.
+
+The trackers get the detections of every frame with scores, the scene's nominal frame rate and the frame's true time.
+The scorer is trackers.eval, which gives TrackEval's numbers: boxes match from an IoU of 0.5.
 """
 
 from __future__ import annotations
@@ -40,7 +45,10 @@ FAMILIES = (
     ("CLEAR", compute_clear_metrics, aggregate_clear_metrics, ("MOTA", "IDSW", "Frag")),
     ("Identity", compute_identity_metrics, aggregate_identity_metrics, ("IDF1",)),
 )
+"""Name, function for a scene, function that adds scenes up, and the metrics that are taken."""
+
 NO_TRACK = -1
+"""Id of a detection without a track, as falldet.types has it."""
 
 
 def main() -> None:
@@ -48,32 +56,32 @@ def main() -> None:
     request = json.load(sys.stdin)
     with np.load(request["scenes"]) as file:
         arrays = dict(file)
-    scenes = request["groups"]  # group -> names of its scenes
-    answer = [measure(run, arrays, scenes, request["fps"]) for run in request["runs"]]
+    answer = [measure(run, arrays, request["groups"], request["fps"]) for run in request["runs"]]
     json.dump(answer, sys.stdout)
 
 
 def measure(
     run: dict[str, Any], arrays: dict[str, np.ndarray], groups: dict[str, list[str]], fps: dict[str, float]
 ) -> Any:
-    """Return what one tracker gives: metrics by group, ids by scene, milliseconds per frame by scene."""
-    ids, took_ms, metrics = {}, {}, {}
+    """Return the metrics by group, the ids and the milliseconds per frame by scene of one tracker."""
+    ids, took_ms = {}, {}
+    metrics: dict[str, dict[str, float]] = {}
     for scene in sorted({name for names in groups.values() for name in names}):
         if run["kind"] == "given":
             ids[scene] = arrays[f"{scene}/{run['name']}"]
         else:
-            ids[scene], took_ms[scene] = follow(run, arrays, scene, fps[scene])
+            ids[scene], took_ms[scene] = track(run, arrays, scene, fps[scene])
     families = [family for family in FAMILIES if run.get("family", family[0]) == family[0]]
     parts = {scene: [family[1](*pairs(arrays, scene, ids[scene])) for family in families] for scene in ids}
     for group, names in groups.items():
         metrics[group] = {}
-        for number, (_, _, aggregate, keys) in enumerate(families):
-            total = aggregate([parts[scene][number] for scene in names])
+        for index, (_, _, aggregate, keys) in enumerate(families):
+            total = aggregate([parts[scene][index] for scene in names])
             metrics[group] |= {key: float(total[key]) for key in keys}
     return {"metrics": metrics, "ids": {scene: found.tolist() for scene, found in ids.items()}, "ms": took_ms}
 
 
-def follow(run: dict[str, Any], arrays: dict[str, np.ndarray], scene: str, fps: float) -> tuple[np.ndarray, float]:
+def track(run: dict[str, Any], arrays: dict[str, np.ndarray], scene: str, fps: float) -> tuple[np.ndarray, float]:
     """Return the id of every detection of a scene (M,), `NO_TRACK` where there is none, and milliseconds per frame."""
     options = dict(run["options"])
     if "buffer_ratio" in options:
@@ -85,26 +93,26 @@ def follow(run: dict[str, Any], arrays: dict[str, np.ndarray], scene: str, fps: 
     started = time.process_time()
     for time_s, stop, count in zip(arrays[f"{scene}/time_s"], stops, arrays[f"{scene}/counts"], strict=True):
         rows = np.arange(stop - count, stop)
-        seen = sv.Detections(
+        detections = sv.Detections(
             boxes[rows].reshape(-1, 4), confidence=scores[rows], class_id=np.zeros(count, int), data={"row": rows}
         )
-        tracked = tracker.update(seen, timestamp=float(time_s))
+        tracked = tracker.update(detections, timestamp=float(time_s))
         if len(tracked):
             found[tracked.data["row"]] = tracked.tracker_id
     return found, 1000 * (time.process_time() - started) / len(stops)
 
 
 def pairs(arrays: dict[str, np.ndarray], scene: str, ids: np.ndarray) -> tuple[list[Any], list[Any], list[Any]]:
-    """Return true ids, given ids and overlaps, frame by frame, the detections without an id left out."""
+    """Return true ids, ids and IoU of each frame, without the detections that have no id; ids are counted from 0."""
     true_ids, given, overlaps = [], [], []
     true_stops, stops = np.cumsum(arrays[f"{scene}/true_counts"]), np.cumsum(arrays[f"{scene}/counts"])
-    numbers = {number: place for place, number in enumerate(np.unique(ids[ids != NO_TRACK]))}
+    index_of = {track_id: index for index, track_id in enumerate(np.unique(ids[ids != NO_TRACK]))}
     for frame, (true_stop, stop) in enumerate(zip(true_stops, stops, strict=True)):
         true = slice(true_stop - arrays[f"{scene}/true_counts"][frame], true_stop)
         rows = np.arange(stop - arrays[f"{scene}/counts"][frame], stop)
         rows = rows[ids[rows] != NO_TRACK]
         true_ids.append(arrays[f"{scene}/true_ids"][true])
-        given.append(np.array([numbers[number] for number in ids[rows]], dtype=int))
+        given.append(np.array([index_of[track_id] for track_id in ids[rows]], dtype=int))
         overlaps.append(box_iou(arrays[f"{scene}/true_boxes"][true], arrays[f"{scene}/boxes"][rows], box_format="xyxy"))
     return true_ids, given, overlaps
 

@@ -1,0 +1,1 @@
+"""Time, memory and precision of falldet and its peers."""

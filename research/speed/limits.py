@@ -1,10 +1,10 @@
-"""How close the networks come to the machine's limit: their operations a second beside those of a matrix product.
+"""How close do the networks come to the machine's limit? Their operations per second against a matrix product's.
 
-    python research/speed/limits.py
+    python -m research.speed.limits
 
-The limit is the quickest run of a large matrix product in OpenVINO, measured in the same run with the same
-threads, and the speed at which memory is copied. Operations are counted from the networks' shapes: two for each
-multiplication with addition in convolutions and matrix products, none for anything else.
+Prints a table in Markdown. The limit is the fastest run of a large matrix product in OpenVINO, measured with the same
+threads, and the rate at which memory is copied. Operations are counted from the networks' shapes: two per
+multiplication with addition in convolutions and matrix products, none for anything else. Everything runs in f32.
 """
 
 from __future__ import annotations
@@ -19,20 +19,28 @@ import numpy as np
 import openvino
 from openvino import opset13
 
-from falldet.evaluation.markdown import table
+from falldet.cli.process import EXIT_OK, run
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.openvino import openvino_core
-from falldet.profiling.stages import machine
-from falldet.runtime import signals as cli
-from falldet.stages.recognizer import WINDOW_FRAMES
+from falldet.profiling.report import machine
+from falldet.skeleton import JOINT_COUNT
+from falldet.stages.preprocessing import WINDOW_FRAMES
+from falldet.visualization.tables import markdown_table
 
 SIDE = 768
+"""Rows and columns of the matrices."""
+
+HEADER = ("network", "threads", "GFLOP", "ms", "GFLOP per second", "of the matrix product")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Compare the networks' speed with the machine's limit.")
-    parser.add_argument("--repeat", type=int, default=15, help="runs of which the quickest counts (default: 15)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
+    """Measure the limit and every network with each number of threads, and print the table."""
+    parser = argparse.ArgumentParser(
+        description="Compare the networks' speed with the machine's limit.",
+        epilog="example: python -m research.speed.limits --repeat 20",
+    )
+    parser.add_argument("--repeat", type=int, default=15, help="runs, of which the fastest counts (default: 15)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
     arguments = parser.parse_args()
     sys.stdout.write(", ".join(f"{key} {value}" for key, value in machine().items()) + "\n\n")
     rows = []
@@ -41,28 +49,29 @@ def main() -> int:
         rows.append((f"matrix product {SIDE} x {SIDE}", str(threads), "", "", f"{limit:.0f}", "100%"))
         for name, model in _networks():
             gflop = _gflop(model)
-            seconds = _quickest(_runner(model, threads), arguments.repeat)
+            seconds = _fastest(_runner(model, threads), arguments.repeat)
             rate = gflop / seconds
             row = (name, str(threads), f"{gflop:.2f}", f"{1000 * seconds:.1f}", f"{rate:.0f}", f"{rate / limit:.0%}")
             rows.append(row)
-    head = ("network", "threads", "GFLOP", "ms", "GFLOP a second", "of the matrix product")
-    sys.stdout.write("\n".join(table(head, rows)) + "\n\n")
-    sys.stdout.write(f"memory copied: {_copy_gb_per_s(arguments.repeat):.1f} GB a second, read and written\n")
-    return cli.EXIT_OK
+    sys.stdout.write("\n".join(markdown_table(HEADER, rows)) + "\n\n")
+    sys.stdout.write(f"memory copied: {_copy_gb_per_s(arguments.repeat):.1f} GB per second, read and written\n")
+    return EXIT_OK
 
 
 def _networks() -> list[tuple[str, openvino.Model]]:
+    """Return name and network, the inputs at fixed shapes."""
     movenet = openvino_core().read_model(find_checkpoint("movenet_multipose"))
     movenet.reshape([1, 192, 256, 3])
-    networks = [("MoveNet MultiPose, a 4:3 picture at 256", movenet)]
+    networks = [("MoveNet MultiPose, a 4:3 image at 256", movenet)]
     for windows in (1, 4):
         recognizer = openvino_core().read_model(find_checkpoint("stgcn_fall"))
-        recognizer.reshape([windows, 1, WINDOW_FRAMES, 17, 3])
+        recognizer.reshape([windows, 1, WINDOW_FRAMES, JOINT_COUNT, 3])
         networks.append((f"the shipped recognizer, {windows} window{'s' * (windows > 1)}", recognizer))
     return networks
 
 
 def _gflop(model: openvino.Model) -> float:
+    """Return the operations of one inference in billions."""
     total = 0
     for node in model.get_ordered_ops():
         kind = node.get_type_name()
@@ -82,38 +91,41 @@ def _gflop(model: openvino.Model) -> float:
 
 
 def _runner(model: openvino.Model, threads: int) -> Callable[[], object]:
+    """Return a function that runs one inference in f32 on inputs of ones."""
     config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
-    for number, port in enumerate(model.inputs):
+    for index, port in enumerate(model.inputs):
         request.set_input_tensor(
-            number, openvino.Tensor(np.ones(list(port.get_shape()), port.get_element_type().to_dtype()))
+            index, openvino.Tensor(np.ones(list(port.get_shape()), port.get_element_type().to_dtype()))
         )
     return request.infer
 
 
 def _matrix_gflops(threads: int, repeat: int) -> float:
-    """Return the best rate of a square product in OpenVINO, whose right side it may rearrange beforehand."""
+    """Return the best rate of a square product in OpenVINO, whose right-hand side OpenVINO may rearrange beforehand."""
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(SIDE, SIDE)).astype(np.float32)
     given = opset13.parameter([SIDE, SIDE], np.float32)
     model = openvino.Model([opset13.matmul(given, opset13.constant(weights), False, False)], [given])
-    return _gflop(model) / _quickest(_runner(model, threads), 10 * repeat)
+    return _gflop(model) / _fastest(_runner(model, threads), 10 * repeat)
 
 
 def _copy_gb_per_s(repeat: int) -> float:
+    """Return the rate at which memory is copied, bytes read and written counted."""
     source = np.ones(64 * 1024 * 1024, np.uint8)
     target = np.empty_like(source)
-    return 2 * source.nbytes / 1e9 / _quickest(lambda: np.copyto(target, source), repeat)
+    return 2 * source.nbytes / 1e9 / _fastest(lambda: np.copyto(target, source), repeat)
 
 
-def _quickest(run: Callable[[], object], repeat: int) -> float:
-    taken = []
+def _fastest(work: Callable[[], object], repeat: int) -> float:
+    """Return the seconds of the fastest of `repeat` runs, after one that warms up."""
+    taken_s = []
     for _ in range(repeat + 1):
         started = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - started)
-    return min(taken[1:])
+        work()
+        taken_s.append(time.perf_counter() - started)
+    return min(taken_s[1:])
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

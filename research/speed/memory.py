@@ -1,10 +1,12 @@
-"""Peak memory of the demo on a one-minute and a ten-minute video: it must not grow with the length.
+"""Does peak memory grow with the length of the video? The demo on one minute and on ten minutes of video.
 
-    python research/speed/memory.py [--minutes 1 60] [--checkpoint X.onnx]
+    python -m research.speed.memory [--minutes 1 60] [--checkpoint X.onnx]
 
-The videos are the drawn sample, repeated. Each demo runs in a process of its own; its peak is what the operating system
-says of the finished process (ru_maxrss).
+The videos are the rendered sample clip, repeated. Each demo runs in a process of its own; its peak memory is
+`ru_maxrss` of the finished process. Prints both peaks and their difference.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -14,45 +16,54 @@ import tempfile
 import time
 from pathlib import Path
 
-from falldet.io.video import VideoWriter
+from falldet.cli.process import EXIT_OK, run
+from falldet.errors import FalldetError
+from falldet.io.video_writer import VideoWriter
 from falldet.synthetic import sample_scene
+from research import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+FPS = 25
 
 
-def main() -> None:
-    """Write both videos, run the demo on each, print a table."""
-    parser = argparse.ArgumentParser(description="Compare the demo's peak memory on a short and a long video.")
-    parser.add_argument("--minutes", type=float, nargs=2, default=(1.0, 10.0), metavar=("SHORT", "LONG"))
+def main() -> int:
+    """Write both videos, run the demo on each, print the peaks."""
+    parser = argparse.ArgumentParser(
+        description="Compare the demo's peak memory on a short and a long video.",
+        epilog="example: python -m research.speed.memory --minutes 1 60",
+    )
+    parser.add_argument(
+        "--minutes", type=float, nargs=2, default=(1.0, 10.0), metavar=("SHORT", "LONG"), help="(default: 1 10)"
+    )
     parser.add_argument("--checkpoint", help="recognizer instead of the shipped one")
     arguments = parser.parse_args()
     options = ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
     images = [frame.image for frame in sample_scene().frames()]
     peaks = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="falldet-memory-") as folder:
         for minutes in arguments.minutes:
             video = Path(folder) / f"{minutes:g}_minutes.mp4"
-            with VideoWriter(video, fps=25) as writer:
-                for index in range(round(minutes * 60 * 25)):
-                    writer.write(images[index % len(images)], index / 25)
-            peak_mb, took_s = run_source([str(video), "--out-dir", str(Path(folder) / "out"), *options])
+            with VideoWriter(video, fps=FPS) as writer:
+                for index in range(round(minutes * 60 * FPS)):
+                    writer.write(images[index % len(images)], index / FPS)
+            peak_mb, took_s = run_demo([str(video), "--out-dir", str(Path(folder) / "out"), *options])
             peaks.append(peak_mb)
             sys.stdout.write(f"{minutes:5g} min   peak {peak_mb:7.1f} MB   {took_s:6.1f} s\n")
             sys.stdout.flush()
     sys.stdout.write(f"growth {peaks[1] - peaks[0]:+.1f} MB\n")
+    return EXIT_OK
 
 
-def run_source(arguments: list[str]) -> tuple[float, float]:
-    """Return peak memory in MB and time in seconds of one run of tools/demo.py."""
+def run_demo(arguments: list[str]) -> tuple[float, float]:
+    """Return peak memory in MB and time in seconds of one run of tools/demo.py; raises FalldetError where it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, ROOT / "tools" / "demo.py", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"the demo failed with status {status}; run it by hand on {arguments[0]}")
+        raise FalldetError(f"the demo failed with status {status}; run tools/demo.py {arguments[0]} by hand")
     return usage.ru_maxrss / 1024, time.perf_counter() - started
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,10 +1,10 @@
-"""Random weights under OpenMMLab's official names, to time and test the reference chain where these can't be had.
+"""Random weights under OpenMMLab's official names, to time and test the baseline pipeline where those can't be had.
 
-python research/speed/random_weights.py work_dirs/random_weights
-FALLDET_CHECKPOINTS=work_dirs/random_weights python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
+    python -m research.speed.random_weights work_dirs/random_weights
+    FALLDET_CHECKPOINTS=work_dirs/random_weights python tools/benchmark.py video.mp4 --pose yolox_s+hrnet_w32
 
-What they find means nothing, but they find it: the detector sees people everywhere, the pose network is sure of every
-joint. `topdown.max_people` says how many go on. Shapes, and so times, are those of the official weights.
+Writes one .pth file per network. The detector finds people everywhere and the pose network is confident of every joint;
+`topdown.max_people` limits their number. Shapes, and so times, are those of the official weights. Needs OpenMMLab.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from falldet.cli.process import EXIT_OK, run
 from falldet.models.zoo import CHECKPOINTS
 from falldet.openmmlab.config import load_config
 from falldet.openmmlab.inference import library_of, scope
 from falldet.openmmlab.training import quiet_libraries
-from falldet.runtime import signals as cli
+from research import CONFIGS
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NETWORKS = {"yolox_s": "yolox_s_person", "hrnet_w32": "hrnet_w32_coco", "rtmpose_m": "rtmpose_m_coco"}
+"""Checkpoint -> config in configs/."""
+
 BOX_LOG_STRIDES = (0.0, 0.0, 1.5, 2.2)
-"""What the detector says of every box: no shift from its cell, 4.5 strides wide, 9 high."""
+"""Regression output of the detector for every box: centered on its cell, 4.5 strides wide, 9 strides high."""
 
 
 def write_random_weights(folder: Path) -> None:
-    """Write one file for each network into `folder`; the same bytes' worth of randomness every time."""
+    """Write the weights of every network into `folder`, from a fixed seed."""
     quiet_libraries()
     folder.mkdir(parents=True, exist_ok=True)
     for name, config_name in NETWORKS.items():
@@ -41,12 +43,12 @@ def write_random_weights(folder: Path) -> None:
             else:
                 from mmpose.registry import MODELS
             network = MODELS.build(config.model)
-        _open_eyes(network)
+        set_last_layers(network)
         torch.save({"state_dict": network.state_dict()}, folder / CHECKPOINTS[name].file_name)
 
 
-def _open_eyes(network: nn.Module) -> None:
-    """Set the last layers so that the network finds something: a detector only in its coarsest level."""
+def set_last_layers(network: nn.Module) -> None:
+    """Set the last layers so that the network finds people; a detector finds them in its coarsest level only."""
     for name, module in network.named_modules():
         if not isinstance(module, nn.Conv2d):
             continue
@@ -63,14 +65,17 @@ def _open_eyes(network: nn.Module) -> None:
 
 
 def main() -> int:
-    """Parse the arguments and write."""
-    parser = argparse.ArgumentParser(description="Write random weights under OpenMMLab's official names.")
+    """Write the weights and say how to use them."""
+    parser = argparse.ArgumentParser(
+        description="Write random weights under OpenMMLab's official names.",
+        epilog="example: python -m research.speed.random_weights work_dirs/random_weights",
+    )
     parser.add_argument("folder", type=Path, help="where the files go, such as work_dirs/random_weights")
     folder = parser.parse_args().folder
     write_random_weights(folder)
     sys.stdout.write(f"use them with FALLDET_CHECKPOINTS={folder}\n")
-    return cli.EXIT_OK
+    return EXIT_OK
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

@@ -1,0 +1,1 @@
+"""Rendered people: as training data and as images for the documentation."""

@@ -1,0 +1,1 @@
+"""Identity over time: falldet's tracker and its peers on composed scenes with known identity."""

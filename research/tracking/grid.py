@@ -1,4 +1,4 @@
-"""The numbers that research/tracking/compare.py tries: the peers' to choose from, falldet's to show what each does."""
+"""Values tried for the trackers' settings: the peers' to choose from, falldet's to show the effect of each."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ GRID: dict[str, tuple[str, Grid]] = {
         },
     ),
 }
-"""Peer -> its kind and the numbers among which it is tuned; `lost_track_buffer` counts 30ths of a second."""
+"""Peer -> its kind and the values it is tuned over; `lost_track_buffer` counts thirtieths of a second."""
 GREEDY_GRID: Grid = {"min_iou": (0.05, 0.1, 0.2, 0.3), "max_lost_s": (0.5, 1.0, 2.0, 3.0)}
 
-NUMBERS: dict[str, tuple[Any, ...]] = {
+TRACKER_VALUES: dict[str, tuple[Any, ...]] = {
     "min_iou": (0.1, 0.2, 0.3),
     "pose_weight": (0.0, 0.5, 0.75, 1.0),
     "box_scale": (1.0, 1.25, 1.5),
@@ -63,4 +63,4 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "reassoc_speed": (0.0, 0.5, 1.0, 2.0),
     "reassoc_max_ratio": (1.2, 1.5, 2.0),
 }
-"""The tracker's numbers and the values that `--numbers` gives them, one at a time."""
+"""Setting of falldet's tracker -> the values it is given, one setting at a time."""

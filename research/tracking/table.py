@@ -1,25 +1,34 @@
-"""What research/tracking/compare.py writes: research/results/tracking.json and, for people, docs/tracking.md."""
+"""The results of research/tracking/compare.py: research/results/tracking.json and docs/benchmarks/tracking.md."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from falldet.io.files import atomic_write
+from falldet.visualization.tables import markdown_table
+from research import PAGES, RESULTS
 from research.tracking.scenes import KINDS, TrackingScene
+from research.tracking.scoring import AROUND_FALL_S
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS, TABLE = ROOT / "docs" / "tracking.json", ROOT / "docs" / "tracking.md"
-NUMBER_TABLE = ROOT / "docs" / "tracker_numbers.md"
-AROUND_FALL_S = 3.0
+RESULTS_FILE, PAGE = RESULTS / "tracking.json", PAGES / "tracking.md"
+
+HEADER = ("tracker", "HOTA", "IDF1", "MOTA", "ID switches", "fragments", "switches around falls", "ms per frame")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tracker measured: its metrics by group of scenes, switches around falls, and milliseconds per frame."""
+    """One tracker.
+
+    Attributes:
+        name: of the tracker.
+        options: its chosen settings; empty where they are defaults.
+        metrics: by group of scenes, metrics by name.
+        around_falls: switches of the person who falls, around the fall.
+        crowd_ms: milliseconds of processor time per frame with six people.
+    """
 
     name: str
     options: Mapping[str, Any]
@@ -29,68 +38,52 @@ class Row:
 
 
 def read_results() -> list[Row]:
-    """Return what research/results/tracking.json holds, nothing where there is none."""
-    if not RESULTS.is_file():
+    """Return the rows of the results file, none where there is no file."""
+    if not RESULTS_FILE.is_file():
         return []
-    return [Row(**row) for row in json.loads(RESULTS.read_text(encoding="utf-8"))]
+    return [Row(**row) for row in json.loads(RESULTS_FILE.read_text(encoding="utf-8"))]
 
 
 def write_results(rows: Sequence[Row], scenes: Sequence[TrackingScene]) -> None:
-    """Write research/results/tracking.json and docs/tracking.md."""
-    with atomic_write(RESULTS) as stream:
+    """Write the results file and the page."""
+    with atomic_write(RESULTS_FILE) as stream:
         json.dump([asdict(row) for row in rows], stream, indent=1)
-    falls = sum(len(scene.falls) for scene in scenes)
-    frames = sum(len(scene.frames) for scene in scenes)
-    with atomic_write(TABLE) as stream:
-        stream.write(
-            "# Who is who\n\n"
-            f"{len(scenes)} composed scenes, {frames} frames, {falls} falls, of the test split's clips of one person. "
-            "`research/tracking/compare.py` says how, and how everybody's numbers were chosen, on other clips. "
-            "Scorer: trackers.eval 2.6.1. Switches around falls: the person who falls gets another number within "
-            f"{AROUND_FALL_S:g} s of the fall. Time: processor time, six people.\n\n" + as_markdown(rows)
-        )
+    with atomic_write(PAGE) as stream:
+        stream.write(as_page(rows, scenes))
+
+
+def as_page(rows: Sequence[Row], scenes: Sequence[TrackingScene]) -> str:
+    """Return the page."""
+    falls, frames = sum(len(scene.falls) for scene in scenes), sum(len(scene.frames) for scene in scenes)
+    return (
+        "# Identity over time\n\n"
+        f"{len(scenes)} composed scenes, {frames} frames, {falls} falls, of the test split's clips with one person. "
+        "`python -m research.tracking.compare` writes this page; settings were chosen on other clips. "
+        "Scorer: trackers.eval 2.6.1. Switches around falls: the person who falls gets another track id within "
+        f"{AROUND_FALL_S:g} s of the descent. Time: processor time, six people.\n\n" + as_markdown(rows)
+    )
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return a table of all scenes and one of the scenes with falls, then IDF1 by kind and the peers' numbers."""
+    """Return tables of the scenes with falls, of all scenes and of IDF1 by kind, and the chosen settings."""
     lines = []
     for group, title in (("falls", "Scenes with falls"), ("all", "All scenes")):
-        lines += [
-            f"## {title}",
-            "",
-            "| tracker | HOTA | IDF1 | MOTA | ID switches | fragments | switches around falls | ms per frame |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for row in rows:
-            figures = row.metrics[group]
-            lines.append(
-                f"| {row.name} | {100 * figures['HOTA']:.1f} | {100 * figures['IDF1']:.1f} | "
-                f"{100 * figures['MOTA']:.1f} | {figures['IDSW']:.0f} | {figures['Frag']:.0f} | {row.around_falls} | "
-                f"{row.crowd_ms:.2f} |"
-            )
-        lines.append("")
-    lines += ["## IDF1 by kind of scene", "", f"| tracker | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|"]
-    lines += [
-        f"| {r.name} | " + " | ".join(f"{100 * r.metrics[kind]['IDF1']:.1f}" for kind in KINDS) + " |" for r in rows
-    ]
-    lines += ["", "## Numbers chosen for the peers", ""]
-    lines += [f"- {r.name}: {', '.join(f'{k} {v}' for k, v in r.options.items())}" for r in rows if r.options]
+        lines += [f"## {title}", "", *markdown_table(HEADER, [_cells(row, group) for row in rows]), ""]
+    by_kind = [(row.name, *(f"{100 * row.metrics[kind]['IDF1']:.1f}" for kind in KINDS)) for row in rows]
+    lines += ["## IDF1 by kind of scene", "", *markdown_table(("tracker", *KINDS), by_kind), ""]
+    lines += ["## Settings chosen for the peers", ""]
+    for row in rows:
+        if row.options:
+            lines.append(f"- {row.name}: {', '.join(f'{name} {value}' for name, value in row.options.items())}")
     return "\n".join(lines) + "\n"
 
 
-def write_number_table(rows: Sequence[tuple[str, Any, bool, float, int]], scenes: int) -> None:
-    """Write docs/tracker_numbers.md: number, value, whether it is the shipped one, IDF1, switches around falls."""
-    lines = [
-        "# The tracker's numbers",
-        "",
-        f"{scenes} composed scenes of the clips of train and val, one number changed at a time, the shipped value in "
-        "bold. `research/tracking/compare.py --numbers` makes this table.",
-        "",
-        "| number | value | IDF1 | switches around falls |",
-        "|---|---|---|---|",
+def _cells(row: Row, group: str) -> list[str]:
+    metrics = row.metrics[group]
+    return [
+        row.name,
+        *(f"{100 * metrics[name]:.1f}" for name in ("HOTA", "IDF1", "MOTA")),
+        *(f"{metrics[name]:.0f}" for name in ("IDSW", "Frag")),
+        str(row.around_falls),
+        f"{row.crowd_ms:.2f}",
     ]
-    for name, value, shipped, idf1, switches in rows:
-        shown = f"**{value:g}**" if shipped else f"{value:g}"
-        lines.append(f"| {name} | {shown} | {100 * idf1:.1f} | {switches} |")
-    with atomic_write(NUMBER_TABLE) as stream:
-        stream.write("\n".join(lines) + "\n")

@@ -19,15 +19,13 @@ import av
 import numpy as np
 import pytest
 
-from falldet.config import read_settings
 from falldet.errors import FalldetError
 from falldet.io.video import read_frames
 from falldet.models.checkpoints import find_checkpoint
-from falldet.pipeline.detector import Pipeline, Settings
+from falldet.pipeline.detector import FallDetector
 from falldet.runtime.runner import OutputOptions, run_source
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO_CONFIG = ROOT / "configs" / "demo.py"
 
 
 def record(
@@ -46,12 +44,12 @@ def record(
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(frames):
-            picture = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 90, np.uint8), format="bgr24")
-            picture.pts, picture.time_base = (
+            image = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 90, np.uint8), format="bgr24")
+            image.pts, image.time_base = (
                 round(1000 * (times_s[number] if times_s else number / 25)),
                 Fraction(1, 1000),
             )
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(image))
         container.mux(stream.encode(None))
     return path
 
@@ -79,7 +77,7 @@ def cut(path: Path, mark: bytes) -> Path:
 
 
 def no_pixels(path: Path) -> Path:
-    """A video whose headers say 0x0 and whose pictures are gone."""
+    """A video whose headers say 0x0 and whose frames are gone."""
     contents = bytearray(record(path, 5, "mjpeg", "yuvj420p").read_bytes())
     entry = contents.index(b"stsd") + 12
     contents[entry + 32 : entry + 36] = bytes(4)
@@ -129,13 +127,23 @@ CASES = {
     "unreachable stream": demo("can't read rtsp://127.0.0.1:9/x", source="rtsp://127.0.0.1:9/x"),
     "missing webcam": demo("can't read 97", source="97"),
     "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_threshold=0.5"),
-    "unknown key": demo_options("did you mean 'alert_threshold'", "--cfg-options", "events.alertscore=0.5"),
+    "unknown key": demo_options("did you mean 'alert_threshold'", "--cfg-options", "events.alertthreshold=0.5"),
     "not a number": demo_options("has the wrong type", "--cfg-options", "events.alert_threshold=high"),
     "out of order": demo_options("low_threshold <= alert_threshold", "--cfg-options", "events.alert_threshold=0.1"),
     "no value": demo_options("takes key=value", "--cfg-options", "events.alert_threshold"),
-    "missing config": demo_options("no settings file none.py", "--config", "none.py"),
-    "code in the config": demo_options(
-        "c.py:1: only", "--config", "c.py", prepare=lambda folder: written(folder / "c.py", "import os")
+    "old name": demo_options("it is events.alert_threshold now", "--cfg-options", "events.alert_score=0.5"),
+    "missing config": demo_options("no config none.toml", "--config", "none.toml"),
+    "old config": demo_options(
+        "`falldet config > my.toml`", "--config", "c.py", prepare=lambda folder: written(folder / "c.py", "import os")
+    ),
+    "config that is no TOML": demo_options(
+        "c.toml can't be read as TOML", "--config", "c.toml", prepare=lambda folder: written(folder / "c.toml", "a = (")
+    ),
+    "old name in a config": demo_options(
+        "pace.poses_per_s has been renamed: it is sampling.active_fps now",
+        "--config",
+        "c.toml",
+        prepare=lambda folder: written(folder / "c.toml", "[pace]\nposes_per_s = 10.0\n"),
     ),
     "unknown recognizer": demo_options("no file and no known checkpoint", "--checkpoint", "none.onnx"),
     "text as a recognizer": demo_options(
@@ -161,14 +169,14 @@ CASES = {
         "m.csv",
         leaves=("falls_report.csv",),
     ),
-    "nobody to keep": extraction(
+    "no person to keep": extraction(
         "people = 0 must be", lambda folder: written(folder / "v" / "fall" / "a.mp4", "x"), "--people", "0"
     ),
 }
 """What ends before a model is needed."""
 
 NEED_MODELS = {
-    "headers without pictures": demo("no frame could be read", lambda folder: cut(folder / "a.mp4", b"mdat")),
+    "headers without frames": demo("no frame could be read", lambda folder: cut(folder / "a.mp4", b"mdat")),
     "0x0": demo("a.mp4", lambda folder: no_pixels(folder / "a.mp4")),
     "out-dir is a file": demo_options("can't write", "--out-dir", "f", prepare=lambda folder: written(folder / "f")),
     "results would replace the source": Case(
@@ -197,7 +205,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 FORKING = """
 import json, os, runpy, sys, traceback
-import falldet.runtime.runner, falldet.extraction.clips, falldet.pipeline.detector
+import falldet.cli, falldet.runtime.multi_source, falldet.extraction.clips, falldet.pipeline.detector
 for line in sys.stdin:
     folder, tool, arguments = json.loads(line)
     child = os.fork()
@@ -280,12 +288,12 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_mistake_is_one_sentence_and_leaves_nothing(bare: dict[str, Outcome], name: str) -> None:
+def test_tools_tell_a_mistake_in_one_sentence_and_leave_nothing(bare: dict[str, Outcome], name: str) -> None:
     check(CASES[name], bare[name])
 
 
 @pytest.mark.parametrize("name", ["empty file", "unknown key", "missing manifest"])
-def test_a_mistake_told_as_a_user_sees_it(tmp_path: Path, name: str) -> None:
+def test_tools_tell_a_mistake_as_a_user_sees_it(tmp_path: Path, name: str) -> None:
     found = outcome(CASES[name], tmp_path / "run")
     check(CASES[name], found)
     assert found.stderr.startswith("error: ")
@@ -308,7 +316,9 @@ def with_models(models: None, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.parametrize("name", NEED_MODELS)
-def test_a_mistake_found_later_is_one_sentence_and_leaves_nothing(with_models: dict[str, Outcome], name: str) -> None:
+def test_tools_tell_a_mistake_found_later_in_one_sentence_and_leave_nothing(
+    with_models: dict[str, Outcome], name: str
+) -> None:
     check(NEED_MODELS[name], with_models[name])
 
 
@@ -332,7 +342,7 @@ def test_a_mistake_found_later_is_one_sentence_and_leaves_nothing(with_models: d
     ],
     ids=["annotations", "recognizer"],
 )
-def test_a_wrong_pickle_is_one_sentence(tmp_path: Path, case: Case) -> None:
+def test_tools_tell_a_wrong_pickle_in_one_sentence(tmp_path: Path, case: Case) -> None:
     if importlib.util.find_spec("mmaction") is None:
         pytest.skip("needs OpenMMLab (`make install`)")
     found = outcome(case, tmp_path / "run")
@@ -343,7 +353,7 @@ def test_a_wrong_pickle_is_one_sentence(tmp_path: Path, case: Case) -> None:
     ("tool", "arguments"),
     [("demo", ()), ("demo", ("a.mp4", "--nosuch")), ("extract_kpts", ("v", "--people", "two"))],
 )
-def test_a_wrong_option_is_told_by_the_usage(tmp_path: Path, tool: str, arguments: tuple[str, ...]) -> None:
+def test_tools_tell_a_wrong_option_by_the_usage(tmp_path: Path, tool: str, arguments: tuple[str, ...]) -> None:
     found = outcome(Case(tool, arguments, ""), tmp_path / "run")
     assert found.code == 2
     assert found.stderr.startswith("usage: ")
@@ -363,19 +373,16 @@ ODD = {
 
 
 @pytest.fixture(scope="module")
-def settings_and_pipeline(models: None) -> tuple[Settings, Pipeline]:
-    settings = Settings.from_groups(read_settings(DEMO_CONFIG))
-    return settings, Pipeline(settings)
+def detector(models: None) -> FallDetector:
+    return FallDetector()
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_videos_without_anybody_work(
-    settings_and_pipeline: tuple[Settings, Pipeline], tmp_path: Path, name: str
-) -> None:
-    settings, pipeline = settings_and_pipeline
+def test_run_source_takes_odd_videos_without_people(detector: FallDetector, tmp_path: Path, name: str) -> None:
     make, shape = ODD[name]
     source = make(tmp_path / "a.mp4")
-    result = run_source(source, pipeline, settings, OutputOptions(tmp_path / "out"))
+    result = run_source(source, detector, OutputOptions(tmp_path / "out"))
+    assert result.failed == []
     assert result.events == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "a.mp4",
@@ -389,7 +396,7 @@ def test_odd_videos_without_anybody_work(
     assert drawn[0].image.shape[:2] == shape
 
 
-def test_no_person_through_the_tool_is_exit_code_0(models: None, tmp_path: Path) -> None:
+def test_demo_without_people_is_exit_code_0(models: None, tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", 10)
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "demo.py"), "a.mp4", "--out-dir", "out", "--no-video"],
@@ -400,22 +407,23 @@ def test_no_person_through_the_tool_is_exit_code_0(models: None, tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("0 falls; 10 frames in ")
+    assert done.stdout.startswith("a.mp4: 0 falls\n10 frames in ")
     assert [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()] == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.csv", "events.jsonl", "timeline.png"}
 
 
-def test_ctrl_c_is_no_crash_after_models_have_come_and_gone(models: None) -> None:
+def test_fall_detector_leaves_ctrl_c_working_after_its_models_are_gone(models: None) -> None:
     """OpenVINO leaves a dangling signal stack behind when two of its cores go in the order they came."""
     code = """
 import gc, signal
-from falldet.pipeline.detector import Pipeline, Settings
+import numpy
+from falldet import FallDetector
 for _ in range(2):
-    pipeline = Pipeline(Settings())
-    pipeline.pose_source(__import__("numpy").zeros((48, 64, 3), "uint8"))
-    del pipeline.recognize
+    detector = FallDetector()
+    detector.pose_source.submit(numpy.zeros((48, 64, 3), "uint8")).result()
+    del detector.analyzer
     gc.collect()
-    del pipeline
+    del detector
     gc.collect()
 signal.signal(signal.SIGINT, lambda *_: print("handled"))
 signal.raise_signal(signal.SIGINT)
@@ -424,7 +432,7 @@ signal.raise_signal(signal.SIGINT)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
-def test_ctrl_c_keeps_what_was_finished(models: None, tmp_path: Path) -> None:
+def test_demo_keeps_what_was_finished_at_ctrl_c(models: None, tmp_path: Path) -> None:
     record(tmp_path / "a.mp4", 4000)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tools" / "demo.py"), "a.mp4", "--out-dir", "out"],

@@ -15,7 +15,7 @@ pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (
 pytestmark = pytest.mark.openmmlab
 
 from falldet.data.annotations import load_annotations  # noqa: E402
-from falldet.io.video import VideoWriter  # noqa: E402
+from falldet.io.video_writer import VideoWriter  # noqa: E402
 from falldet.models.zoo import CHECKPOINTS  # noqa: E402
 from research.speed import random_weights  # noqa: E402
 
@@ -57,7 +57,9 @@ def run(tool: str, *arguments: str | Path, checkpoints: Path, cache: Path) -> su
     )
 
 
-def test_videos_to_keypoints_and_events(checkpoints: Path, videos: Path, tmp_path: Path) -> None:
+def test_tools_with_the_baseline_pipeline_give_keypoints_and_events(
+    checkpoints: Path, videos: Path, tmp_path: Path
+) -> None:
     places = {"checkpoints": checkpoints, "cache": tmp_path / "cache"}
     out = tmp_path / "falls.pkl"
     extraction = run("extract_kpts.py", videos, "--out", out, "--cache", tmp_path / "poses", *POSE, **places)
@@ -81,7 +83,7 @@ def test_videos_to_keypoints_and_events(checkpoints: Path, videos: Path, tmp_pat
 @pytest.mark.parametrize(
     ("tool", "arguments"), [("extract_kpts.py", ("--out", "k.pkl", "--cache", "p")), ("demo.py", ("--out-dir", "o"))]
 )
-def test_without_the_files_one_sentence_names_file_address_and_folder(
+def test_tools_without_the_weights_name_file_address_and_folder(
     videos: Path, tmp_path: Path, tool: str, arguments: tuple[str, ...]
 ) -> None:
     empty = tmp_path / "empty"

@@ -1,9 +1,8 @@
-"""Streams from a real RTSP server on this machine: every picture arrives, and trouble ends in a sentence."""
+"""Streams from a real RTSP server on this machine: every frame arrives, and trouble ends in a sentence."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from scene_videos import last_events
 
 from falldet.errors import FalldetError
 from falldet.io.video import read_frames
@@ -25,7 +25,7 @@ from falldet.synthetic import SCENES, Scene
 server = pytest.importorskip("aio_rtsp_toolkit.server", reason="needs requirements/dev.txt")
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 20
+TIMEOUT_S = 20
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         if self._loop.is_running():
             self._ask(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(PATIENCE_S)
+            self._thread.join(TIMEOUT_S)
 
     async def _end(self) -> None:
         own = asyncio.current_task()
@@ -60,11 +60,11 @@ class Server:
 
     def _ask(self, work) -> None:
         waiting: Future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        waiting.result(PATIENCE_S)
+        waiting.result(TIMEOUT_S)
 
 
 def encode(scene: Scene, path: Path) -> Path:
-    """Write a scene as cameras do: no picture refers to a later one."""
+    """Write a scene as cameras do: no frame refers to a later one."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=round(scene.fps), options={"tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt = scene.camera.width, scene.camera.height, "yuv420p"
@@ -76,7 +76,7 @@ def encode(scene: Scene, path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of a drawn scene."""
+    """Three seconds of a synthetic scene."""
     return encode(replace(SCENES["walk"](), duration_s=3.0), tmp_path_factory.mktemp("rtsp") / "walk.mp4")
 
 
@@ -87,26 +87,26 @@ def served(clip: Path) -> Iterator[Server]:
     running.vanish()
 
 
-def test_every_picture_arrives_at_its_time(served: Server, clip: Path) -> None:
+def test_read_frames_gets_every_frame_of_a_stream_at_its_time(served: Server, clip: Path) -> None:
     given, streamed = list(read_frames(clip)), list(read_frames(served.address(clip.name)))
     assert [frame.index for frame in streamed] == [frame.index for frame in given]
     np.testing.assert_allclose([f.time_s for f in streamed], [f.time_s for f in given], atol=0.002)
     assert all(np.array_equal(a.image, b.image) for a, b in zip(streamed, given, strict=True))
 
 
-def test_two_streams_of_one_server_at_once(served: Server, clip: Path) -> None:
+def test_read_frames_gets_two_streams_of_one_server_at_once(served: Server, clip: Path) -> None:
     together = zip(read_frames(served.address(clip.name)), read_frames(served.address(clip.name)), strict=True)
     assert sum(np.array_equal(a.image, b.image) for a, b in together) == len(list(read_frames(clip)))
 
 
-def test_a_path_that_the_server_does_not_have_is_one_sentence(served: Server) -> None:
+def test_read_frames_tells_a_path_that_the_server_does_not_have(served: Server) -> None:
     with pytest.raises(
         FalldetError, match=r"can't read rtsp://127.0.0.1:\d+/nothing.mp4 as video: .*check the address"
     ):
         list(read_frames(served.address("nothing.mp4")))
 
 
-def test_a_server_that_vanishes_leaves_what_came_before(
+def test_read_frames_keeps_what_came_before_the_server_vanished(
     served: Server, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     arrived = []
@@ -121,7 +121,7 @@ def test_a_server_that_vanishes_leaves_what_came_before(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("pose_model")
-def test_the_demo_finds_the_fall_in_a_stream(tmp_path: Path) -> None:
+def test_demo_finds_the_fall_in_a_stream(tmp_path: Path) -> None:
     scene = SCENES["sample"]()
     ((_, start_s, end_s),) = scene.falls()
     served = Server(encode(scene, tmp_path / "sample.mp4").parent)
@@ -138,5 +138,5 @@ def test_the_demo_finds_the_fall_in_a_stream(tmp_path: Path) -> None:
     served.vanish()
     assert done.returncode == 0, done.stderr
     (events,) = (tmp_path / "out").rglob("events.jsonl")
-    (event,) = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    (event,) = last_events(events.parent)
     assert start_s - 0.5 <= event["alert_s"] <= end_s + 3

@@ -30,16 +30,16 @@ from falldet.openmmlab.hooks import TrainingHistoryHook  # noqa: E402
 from falldet.openmmlab.recognizer import build_recognizer  # noqa: E402
 from falldet.openmmlab.testing import evaluate_checkpoint, table  # noqa: E402
 from falldet.openmmlab.training import train  # noqa: E402
-from falldet.stages.recognizer import Recognizer, RecognizerSettings  # noqa: E402
+from falldet.stages.recognizer import Recognizer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "stgcn_fall.py"
 BEST = CONFIG.with_name("stgcn_fall_best.py")
 NARROW = ("model.backbone.base_channels=8", "model.cls_head.in_channels=32", "optim_wrapper.optimizer.lr=0.05")
-PICTURES = ("learning_rate.png", "loss.png", "confusion_matrix.png")
+PLOTS = ("learning_rate.png", "loss.png", "confusion_matrix.png")
 
 
-def made_up_clips(rng: np.random.Generator, count: int) -> dict[str, Any]:
+def random_clips(rng: np.random.Generator, count: int) -> dict[str, Any]:
     """Clips of a swaying person; in every second one the hips, and all the rest, go down."""
     clips, split = [], {"train": [], "val": [], "test": []}
     for number in range(count):
@@ -75,7 +75,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def annotation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "falls.pkl"
-    dump_annotations(made_up_clips(np.random.default_rng(1), 48), path)
+    dump_annotations(random_clips(np.random.default_rng(1), 48), path)
     return path
 
 
@@ -101,12 +101,12 @@ def weights_hash(checkpoint: Path) -> str:
     return digest.hexdigest()
 
 
-def test_a_run_leaves_checkpoints_pictures_and_metrics(trained: Path) -> None:
+def test_train_leaves_checkpoints_plots_and_metrics(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    assert {"epoch_1.pth", "epoch_2.pth", "stgcn_fall.py", "val_scores.npz", *PICTURES} <= names
+    assert {"epoch_1.pth", "epoch_2.pth", "stgcn_fall.py", "val_scores.npz", *PLOTS} <= names
     assert [name for name in names if name.startswith("best_fall_loss_epoch_")]
-    for picture in PICTURES:
-        assert cv2.imread(str(trained / picture)) is not None
+    for plot in PLOTS:
+        assert cv2.imread(str(trained / plot)) is not None
     written = metrics(trained)
     assert [record["epoch"] for record in written["history"]] == [1, 2]
     assert written["last"] == written["history"][-1]
@@ -116,14 +116,14 @@ def test_a_run_leaves_checkpoints_pictures_and_metrics(trained: Path) -> None:
     assert written["versions"]["torch"] == torch.__version__
 
 
-def test_the_same_seed_gives_the_same_weights(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+def test_train_gives_the_same_weights_with_the_same_seed(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
     again = run(annotation_file, tmp_path / "again", epochs=1)
     other = run(annotation_file, tmp_path / "other", epochs=1, seed=7)
     assert weights_hash(again / "epoch_1.pth") == weights_hash(trained / "epoch_1.pth")
     assert weights_hash(other / "epoch_1.pth") != weights_hash(trained / "epoch_1.pth")
 
 
-def test_an_interrupted_run_keeps_its_state_and_is_resumed(
+def test_train_resumes_an_interrupted_run(
     annotation_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop_in_epoch_2(hook: TrainingHistoryHook, runner: Any, *args: Any, **kwargs: Any) -> None:
@@ -147,7 +147,7 @@ def test_an_interrupted_run_keeps_its_state_and_is_resumed(
 
 
 @pytest.mark.slow
-def test_two_processes_train_together(annotation_file: Path, tmp_path: Path) -> None:
+def test_train_in_two_processes(annotation_file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(ROOT / "tools" / "train.py"), str(CONFIG), "--launcher", "pytorch", "--work-dir", str(tmp_path)]
     command += ["--ann-file", str(annotation_file), "--cfg-options", *NARROW, "train_cfg.max_epochs=1"]
@@ -158,12 +158,12 @@ def test_two_processes_train_together(annotation_file: Path, tmp_path: Path) -> 
     assert sum(metrics(tmp_path)["last"]["val"][count] for count in ("tp", "fp", "tn", "fn")) == 12
 
 
-def test_resume_without_a_checkpoint_is_one_sentence(annotation_file: Path, tmp_path: Path) -> None:
+def test_train_tells_when_there_is_nothing_to_resume(annotation_file: Path, tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match="nothing to resume"):
         run(annotation_file, tmp_path / "new", epochs=1, resume=True)
 
 
-def test_resuming_an_evil_checkpoint_is_refused(annotation_file: Path, tmp_path: Path) -> None:
+def test_train_refuses_to_resume_an_evil_checkpoint(annotation_file: Path, tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> Any:
             return os.system, (f"touch {tmp_path / 'marker'}",)
@@ -185,20 +185,20 @@ def test_resuming_an_evil_checkpoint_is_refused(annotation_file: Path, tmp_path:
         ("ann_file=x.pkl", "--ann-file"),
     ],
 )
-def test_a_wrong_override_is_told(override: str, complaint: str) -> None:
+def test_load_config_tells_a_wrong_override(override: str, complaint: str) -> None:
     with pytest.raises(FalldetError) as caught:
         load_config(CONFIG, [override])
     assert complaint in str(caught.value)
 
 
-def test_overrides_reach_groups_and_list_elements() -> None:
+def test_load_config_overrides_groups_and_list_elements() -> None:
     config = load_config(CONFIG, ["param_scheduler.0.gamma=0.5", "train_cfg.max_epochs=3"], ann_files=["x.pkl"])
     assert config.param_scheduler[0].gamma == 0.5
     assert config.train_cfg.max_epochs == 3
     assert all(config[f"{split}_dataloader"].dataset.ann_file == ["x.pkl"] for split in ("train", "val", "test"))
 
 
-def test_more_annotation_files_are_trained_on_besides_and_judged_on_not_at_all() -> None:
+def test_load_config_trains_on_more_annotation_files_and_tests_on_none_of_them() -> None:
     config = load_config(BEST, more_ann_files=["hard.pkl"])
     videos, keypoints = config.train_dataloader.dataset.datasets
     assert videos.dataset.ann_file == ["data/falls.pkl", "hard.pkl"]
@@ -206,7 +206,9 @@ def test_more_annotation_files_are_trained_on_besides_and_judged_on_not_at_all()
     assert config.val_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file == "data/falls.pkl"
 
 
-def test_a_checkpoint_is_measured(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+def test_evaluate_checkpoint_repeats_the_metrics_of_the_run(
+    trained: Path, annotation_file: Path, tmp_path: Path
+) -> None:
     result = evaluate_checkpoint(
         config_beside(trained / "epoch_2.pth"), trained / "epoch_2.pth", "val", tmp_path, [str(annotation_file)]
     )
@@ -227,8 +229,8 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_recognizer(config_beside(checkpoint), checkpoint, tmp_path_factory.mktemp("onnx") / "fall.onnx")
 
 
-def test_the_export_runs_in_openvino_and_says_how_it_is_fed(exported: Path, trained: Path) -> None:
-    recognizer = Recognizer(RecognizerSettings(checkpoint=str(exported), threads=1))
+def test_export_recognizer_runs_in_openvino_and_names_its_input(exported: Path, trained: Path) -> None:
+    recognizer = Recognizer(exported, threads=1)
     assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("image", 48, None)
     batch = np.random.default_rng(5).uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
     network = build_recognizer(load_config(trained / "stgcn_fall.py"), trained / "epoch_2.pth")
@@ -238,37 +240,37 @@ def test_the_export_runs_in_openvino_and_says_how_it_is_fed(exported: Path, trai
         np.testing.assert_allclose(recognizer.probabilities(batch[:people]), expected[:people], atol=1e-4)
 
 
-def test_the_exported_weights_hold_nothing_but_weights(exported: Path, trained: Path, tmp_path: Path) -> None:
+def test_export_recognizer_writes_weights_and_nothing_else(exported: Path, trained: Path, tmp_path: Path) -> None:
     weights = exported.with_suffix(".pth")
     state = torch.load(weights, weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     again = export_recognizer(trained / "stgcn_fall.py", weights, tmp_path / "again.onnx")
-    assert Recognizer(RecognizerSettings(checkpoint=str(again))).frames == 48
+    assert Recognizer(again).frames == 48
 
 
-def test_several_checkpoints_become_one_recognizer_that_gives_their_mean(
+def test_export_recognizer_of_several_checkpoints_gives_their_mean(
     trained: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     config, checkpoints = trained / "stgcn_fall.py", [trained / "epoch_1.pth", trained / "epoch_2.pth"]
     alone = [export_recognizer(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
     together = export_recognizer(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
     batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
-    one, two, mean = (
-        Recognizer(RecognizerSettings(checkpoint=str(path))).probabilities(batch) for path in (*alone, together)
-    )
+    one, two, mean = (Recognizer(path).probabilities(batch) for path in (*alone, together))
     assert np.abs(one - two).max() > 1e-4
     np.testing.assert_allclose(mean, (one + two) / 2, atol=1e-5)
     assert together.with_suffix(".pth").read_bytes() == alone[0].with_suffix(".pth").read_bytes()
 
 
-def test_an_export_that_differs_is_not_written(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_recognizer_does_not_write_an_export_that_differs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("falldet.openmmlab.export.TOLERANCE", -1.0)
     with pytest.raises(FalldetError, match="nothing was written"):
         export_recognizer(trained / "stgcn_fall.py", trained / "epoch_2.pth", tmp_path / "fall.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_checkpoint_of_another_network_is_told(trained: Path, tmp_path: Path) -> None:
+def test_export_recognizer_tells_a_checkpoint_of_another_network(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match="give the config it was trained with"):
         export_recognizer(CONFIG, trained / "epoch_2.pth", tmp_path / "fall.onnx")
 
@@ -282,13 +284,13 @@ def test_a_checkpoint_of_another_network_is_told(trained: Path, tmp_path: Path) 
         "custom_imports = dict(imports=['antigravity'])\n",
     ],
 )
-def test_a_config_that_can_run_code_is_not_taken_by_itself(tmp_path: Path, content: str) -> None:
+def test_config_beside_refuses_a_config_that_can_run_code(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.py").write_text(content)
     with pytest.raises(FalldetError):
         config_beside(tmp_path / "epoch_1.pth")
 
 
-def test_none_or_two_configs_beside_a_checkpoint_are_told(tmp_path: Path) -> None:
+def test_config_beside_tells_no_config_or_two(tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match="no config beside"):
         config_beside(tmp_path / "epoch_1.pth")
     for name in ("a.py", "b.py"):
@@ -297,7 +299,7 @@ def test_none_or_two_configs_beside_a_checkpoint_are_told(tmp_path: Path) -> Non
         config_beside(tmp_path / "epoch_1.pth")
 
 
-def test_the_tool_tells_how_to_make_the_annotation_file(tmp_path: Path) -> None:
+def test_train_tool_tells_how_to_make_the_annotation_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "train.py", CONFIG, "--ann-file", "none.pkl"],
         cwd=tmp_path,
@@ -312,7 +314,7 @@ def test_the_tool_tells_how_to_make_the_annotation_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", ["train.py", "test.py", "export.py"])
-def test_without_openmmlab_the_tools_name_the_cure(tool: str) -> None:
+def test_tools_without_openmmlab_name_the_cure(tool: str) -> None:
     code = (
         "import runpy, sys\n"
         "sys.modules['torch'] = None\n"

@@ -1,18 +1,15 @@
-"""Settings files: literals only, every mistake named with the nearest right word."""
+"""Configuration files and overrides: every mistake is named with the nearest known key."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from falldet.config import build, read_settings
+from falldet.config import build, override, parse_override, place_of, read_toml
 from falldet.errors import FalldetError
-from falldet.pipeline.detector import Settings
-
-DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,145 +25,101 @@ class Example:
     sizes: tuple[int, ...] = ()
 
 
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(text: str) -> Path:
-        path = tmp_path / "settings.py"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def test_literals_and_dicts_of_literals_are_read(write) -> None:
-    path = write(
-        '"""What it is."""\na = dict(x=1, y=-2.5, z=dict(w="s"), l=[1, (2, 3)], n=None, b=True)\nc = {"k": 1e-3}\n'
-    )
-    assert read_settings(path) == {
-        "a": {"x": 1, "y": -2.5, "z": {"w": "s"}, "l": [1, [2, 3]], "n": None, "b": True},
-        "c": {"k": 1e-3},
-    }
+def test_read_toml_returns_groups_of_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('# comment\n[a]\nx = 1\ny = -2.5\nz = "s"\nl = [[0.1, 0.2]]\nb = true\n', encoding="utf-8")
+    assert read_toml(path) == {"a": {"x": 1, "y": -2.5, "z": "s", "l": [[0.1, 0.2]], "b": True}}
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "import os",
-        "from pathlib import Path",
-        "open('{mark}', 'w')",
-        "x = open('{mark}', 'w')",
-        "x = dict(y=open('{mark}', 'w'))",
-        "x = [open('{mark}', 'w')]",
-        "x = {{'y': open('{mark}', 'w')}}",
-        "x = __import__('os').system('touch {mark}')",
-        "x = dict.fromkeys([1])",
-        "x = (1).real",
-        "x = y",
-        "x = dict([('y', 1)])",
-        "x = dict(**{{'y': 1}})",
-        "x = {{**{{'y': 1}}}}",
-        "x = f'{{open(1)}}'",
-        "x = [i for i in (1, 2)]",
-        "x = lambda: 1",
-        "x = 1 if True else 2",
-        "x = 2 * 3",
-        "x: int = 1",
-        "x = y = 1",
-        "x, y = 1, 2",
-        "x.y = 1",
-        "x += 1",
-        "def f(): pass",
-        "class A: pass",
-        "if True:\n    x = 1",
-        "for x in (1, 2): pass",
-        "assert open('{mark}', 'w')",
-        "del x",
-        "@open('{mark}', 'w')\ndef f(): pass",
-    ],
+    "contents",
+    [b"x = (", b"x = 1\n  y : 2\n", b"\xff\xfe\x00x", b"x = 1\x00", b"x = 1\nx = 2", b"x = " + b"[" * 5000],
+    ids=["no value", "no key", "encoding", "zero byte", "twice", "too deep"],
 )
-def test_anything_but_literals_is_refused_and_not_run(write, tmp_path: Path, text: str) -> None:
-    mark = tmp_path / "was_run"
-    path = write("a = 1\n" + text.format(mark=mark) + "\n")
-    with pytest.raises(FalldetError, match=r"settings\.py:\d+: only ") as caught:
-        read_settings(path)
-    assert ":2:" in str(caught.value) or ":3:" in str(caught.value)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize(
-    ("contents", "message"),
-    [
-        (b"x = (", "is not a settings file"),
-        (b"x = 1\n  y = 2\n", "is not a settings file"),
-        (b"\xff\xfe\x00x", "is not a settings file"),
-        (b"x = 1\x00", "is not a settings file"),
-        (b"x = " + b"(" * 500 + b")" * 500, "is not a settings file"),
-        (b"x = " + b"-" * 20_000 + b"1", "settings"),
-        (b"x = {[]: 1}", "settings file"),
-        (b"x = {1, []}", "settings file"),
-    ],
-    ids=["cut", "indent", "encoding", "zero byte", "too deep", "far too deep", "unhashable key", "unhashable item"],
-)
-def test_a_broken_file_is_told_in_a_sentence(tmp_path: Path, contents: bytes, message: str) -> None:
-    path = tmp_path / "broken.py"
+def test_read_toml_tells_of_a_broken_file_in_a_sentence(tmp_path: Path, contents: bytes) -> None:
+    path = tmp_path / "broken.toml"
     path.write_bytes(contents)
-    with pytest.raises(FalldetError, match=message):
-        read_settings(path)
+    with pytest.raises(FalldetError, match=r"broken\.toml can't be read as TOML"):
+        read_toml(path)
 
 
-def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(FalldetError, match=r"no settings file .*none\.py; give an existing one"):
-        read_settings(tmp_path / "none.py")
-    with pytest.raises(FalldetError, match="is not a settings file"):
-        read_settings(tmp_path)
+def test_read_toml_names_a_missing_file_or_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FalldetError, match=r"no config .*none\.toml; give an existing TOML file with --config"):
+        read_toml(tmp_path / "none.toml")
+    with pytest.raises(FalldetError, match="can't be read as TOML"):
+        read_toml(tmp_path)
+
+
+def test_read_toml_names_the_cure_for_an_old_python_file_and_does_not_run_it(tmp_path: Path) -> None:
+    path = tmp_path / "demo.py"
+    path.write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')", encoding="utf-8")
+    with pytest.raises(FalldetError, match=r"demo\.py is a Python file, .*`falldet config > my\.toml`"):
+        read_toml(path)
+    assert not (tmp_path / "was_run").exists()
 
 
 @pytest.mark.parametrize(
-    ("override", "expected"),
+    ("text", "expected"),
     [
         ("a.x=2", 2),
         ("a.x=-0.5", -0.5),
         ("a.x=word", "word"),
         ("a.x='quoted'", "quoted"),
+        ('a.x="3"', "3"),
         ("a.x=[1,2]", [1, 2]),
         ("a.x=None", None),
+        ("a.x=True", True),
+        ("a.x=true", True),
+        ("a.x=false", False),
         ("a.x=k=v", "k=v"),
         ("a.x=", ""),
     ],
 )
-def test_overrides_replace_single_values(write, override: str, expected: object) -> None:
-    assert read_settings(write("a = dict(x=1, y=2)"), [override]) == {"a": {"x": expected, "y": 2}}
+def test_parse_override_reads_literals_and_takes_the_rest_as_text(text: str, expected: object) -> None:
+    assert parse_override(text) == ("a.x", expected)
 
 
-def test_the_last_override_wins_and_new_keys_of_a_group_are_left_to_build(write) -> None:
-    path = write("a = dict(x=1)")
-    assert read_settings(path, ["a.x=2", "a.x=3", "a.z=4"]) == {"a": {"x": 3, "z": 4}}
+def test_parse_override_does_not_run_code(tmp_path: Path) -> None:
+    mark = tmp_path / "was_run"
+    text = f"open({str(mark)!r}, 'w')"
+    assert parse_override(f"a.x={text}") == ("a.x", text)
+    assert not mark.exists()
+
+
+def test_override_replaces_values_in_groups_and_lists_and_the_last_one_wins() -> None:
+    config = {"a": {"x": 1, "y": 2}, "steps": [{"gamma": 0.1}, {"gamma": 0.2}]}
+    override(config, ["a.x=2", "a.x=3", "a.z=4", "steps.1.gamma=0.5", "steps.0=7"])
+    assert config == {"a": {"x": 3, "y": 2, "z": 4}, "steps": [7, {"gamma": 0.5}]}
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("text", "message"),
     [
         ("a.x", "takes key=value, got 'a.x'"),
         ("evnts.alert_threshold=1", "unknown setting evnts.alert_threshold; did you mean 'events'"),
         ("event=1", "unknown setting event; did you mean 'events'"),
         ("events.alert_threshold.deep=1", "unknown setting events.alert_threshold.deep"),
         ("=1", "unknown setting"),
-        ("a.x.y=1", r"unknown setting a\.x\.y; there is no setting to be had there"),
+        ("a.x.y=1", r"unknown setting a\.x\.y; its parent has no settings"),
+        ("steps.2.gamma=1", r"unknown setting steps\.2\.gamma; .*known here: 0, 1"),
+        ("steps.2=1", r"unknown setting steps\.2; .*known here: 0, 1"),
+        ("steps.-1=1", r"unknown setting steps\.-1"),
+        ("steps.last=1", r"unknown setting steps\.last"),
     ],
 )
-def test_a_wrong_override_is_named(write, override: str, message: str) -> None:
+def test_override_names_a_wrong_one(text: str, message: str) -> None:
+    config = {"a": {"x": 1}, "events": {"alert_threshold": 0.5}, "steps": [{}, {}]}
     with pytest.raises(FalldetError, match=message):
-        read_settings(write("a = dict(x=1)\nevents = dict(alert_threshold=0.5)"), [override])
+        override(config, [text])
 
 
-def test_override_code_is_not_run(write, tmp_path: Path) -> None:
-    mark = tmp_path / "was_run"
-    text = f"open({str(mark)!r}, 'w')"
-    assert read_settings(write("a = dict(x=1)"), [f"a.x={text}"]) == {"a": {"x": text}}
-    assert not mark.exists()
+def test_place_of_returns_the_holder_and_the_key() -> None:
+    config = {"a": {"x": [1, 2]}}
+    assert place_of("a.x.1", config) == ([1, 2], 1)
+    assert place_of("a.new", config) == (config["a"], "new")
 
 
-def test_the_nearest_known_key_is_named() -> None:
+def test_build_names_the_nearest_known_key() -> None:
     with pytest.raises(FalldetError, match=r"unknown setting tracker\.cuont; did you mean 'count'"):
         build(Example, {"cuont": 3}, "tracker")
     with pytest.raises(FalldetError, match=r"known here: count, limit, name, on, rate, side, sizes"):
@@ -198,47 +151,9 @@ def test_the_nearest_known_key_is_named() -> None:
         ({"sizes": 1}, False),
     ],
 )
-def test_types_are_checked(values: dict, fits: bool) -> None:
+def test_build_checks_types(values: dict, fits: bool) -> None:
     if fits:
         assert build(Example, values, "x") == Example(**values)
     else:
         with pytest.raises(FalldetError, match=rf"x\.{next(iter(values))} = .* has the wrong type; it must be"):
             build(Example, values, "x")
-
-
-@pytest.mark.parametrize(
-    ("groups", "message"),
-    [
-        ({"tracker": {"velocity_memory_s": 0}}, "tracker: velocity_memory_s = 0 must be above 0"),
-        ({"tracker": {"box_scale": -1.0}}, "tracker: box_scale"),
-        ({"trackr": {}}, "unknown setting trackr; did you mean 'tracker'"),
-        ({"tracker": 3}, "tracker must be a group"),
-        ({"tracker": {"gate_uoi": 1.0}}, "did you mean 'min_iou'"),
-        ({"fusion": {"rule": "median"}}, "'higher_score', 'mean', 'noisy_or'"),
-        ({"fusion": {"latency_s": 9.0}}, r"fusion: latency_s = 9\.0 must lie between"),
-        ({"events": {"low_threshold": 0.99}}, "events: low_threshold"),
-        ({"windows": {"stride_s": 0}}, "windows: stride_s"),
-        ({"movenet": {"input_size": 250}}, "multiple of 32"),
-    ],
-)
-def test_wrong_groups_are_named(groups: dict, message: str) -> None:
-    with pytest.raises(FalldetError, match=message):
-        Settings.from_groups(groups)
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["events.alert_threshold=1e999", "windows.length_s=1e999", "windows.length_s=-1e999"],
-)
-def test_numbers_that_are_not_finite_are_refused(override: str) -> None:
-    with pytest.raises(FalldetError, match=rf"{override.split('=')[0]} = .*finite"):
-        Settings.from_groups(read_settings(DEMO, [override]))
-
-
-def test_the_shipped_file_names_every_setting_and_builds() -> None:
-    groups = read_settings(DEMO)
-    settings = Settings.from_groups(groups)
-    assert set(groups) == set(Settings.__dataclass_fields__)
-    for name, values in groups.items():
-        assert set(values) == set(asdict(getattr(settings, name))), f"{name} in configs/demo.py leaves a setting out"
-    assert settings == Settings(), "configs/demo.py and the defaults differ"

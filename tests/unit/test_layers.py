@@ -44,7 +44,7 @@ MAY_LOAD_OPENMMLAB_IN_A_FUNCTION = {"build"}
 
 
 class Edge(NamedTuple):
-    """One import: who, what, where, and whether it runs when the module is loaded."""
+    """One import: the importing part, the imported module, the line, and whether it runs when the module is loaded."""
 
     part: str
     imported: str
@@ -89,7 +89,7 @@ def edges_of(path: Path, source: str | None = None) -> Iterator[Edge]:
 
 
 def fault(edge: Edge) -> str | None:
-    """What is wrong with an import, or None."""
+    """The rule that an import breaks, or None."""
     top = edge.imported.split(".")[0]
     if top in HEAVY and edge.part != "openmmlab":
         return f"{edge.place} imports {edge.imported}; only falldet/openmmlab may"
@@ -110,7 +110,7 @@ def test_layers_name_every_part() -> None:
     assert not parts - set(LAYERS), "give the new part its place in LAYERS of tests/unit/test_layers.py"
 
 
-def test_imports_point_down_the_layers() -> None:
+def test_layers_imports_point_down() -> None:
     faults = [fault(edge) for path in sorted(PACKAGE.rglob("*.py")) for edge in edges_of(path)]
     assert not [text for text in faults if text]
 
@@ -143,11 +143,11 @@ def test_fault_names_a_wrong_import(path: str, source: str, message: str) -> Non
         ("falldet/openmmlab/export.py", "import torch"),
     ],
 )
-def test_fault_lets_a_right_import_through(path: str, source: str) -> None:
+def test_fault_accepts_an_allowed_import(path: str, source: str) -> None:
     assert [fault(edge) for edge in edges_of(ROOT / path, source)] == [None] * len(list(edges_of(ROOT / path, source)))
 
 
-def test_all_but_openmmlab_load_neither_torch_nor_openmmlab() -> None:
+def test_falldet_without_openmmlab_loads_neither_torch_nor_openmmlab() -> None:
     modules = [module_name(path) for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__main__.py"]
     live = [module for module in modules if part_of(module) != "openmmlab"]
     code = (

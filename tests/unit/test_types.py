@@ -1,4 +1,4 @@
-"""The types between the stages: checked once, at the border."""
+"""The types between the stages: checked once, on construction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def arrays(count: int = 2, joints: int = 17) -> dict[str, np.ndarray]:
     ],
     ids=["float", "gray", "with alpha", "batch"],
 )
-def test_frame_refuses_what_is_no_color_picture(image: np.ndarray) -> None:
+def test_frame_refuses_an_image_that_is_not_bgr_uint8(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8"):
         Frame(0, 0.0, image)
 
@@ -68,7 +68,7 @@ def test_people_refuse_numbers_that_are_not_finite(name: str, bad: float) -> Non
         People(**values)
 
 
-def test_people_are_chosen_by_index_mask_and_slice() -> None:
+def test_people_are_indexed_by_array_mask_and_slice() -> None:
     values = arrays(3)
     values["box_scores"] = np.array([0.1, 0.2, 0.3])
     people = People(**values).with_track_ids(np.array([7, 8, 9]))
@@ -78,20 +78,20 @@ def test_people_are_chosen_by_index_mask_and_slice() -> None:
     assert len(people[:0]) == 0
 
 
-def test_track_ids_are_given_without_changing_the_first_object() -> None:
+def test_people_with_track_ids_leaves_the_first_object_unchanged() -> None:
     people = People(**arrays())
-    numbered = people.with_track_ids(np.array([3, 4]))
+    tracked = people.with_track_ids(np.array([3, 4]))
     assert people.track_ids.tolist() == [NO_TRACK, NO_TRACK]
-    assert numbered.track_ids.tolist() == [3, 4]
+    assert tracked.track_ids.tolist() == [3, 4]
     with pytest.raises(dataclasses.FrozenInstanceError):
         people.boxes = np.zeros((2, 4))  # type: ignore[misc]
 
 
-def test_nobody() -> None:
-    nobody = People.none()
-    assert len(nobody) == 0
-    assert nobody.keypoints.shape == (0, 17, 2)
-    assert nobody.scores.shape == (0, 17)
+def test_people_none_is_empty() -> None:
+    people = People.none()
+    assert len(people) == 0
+    assert people.keypoints.shape == (0, 17, 2)
+    assert people.scores.shape == (0, 17)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,8 @@ def test_window_refuses_lengths_that_disagree(times: int, keypoints: tuple[int, 
         Window(1, 0.0, 2.0, np.arange(times), np.zeros(keypoints), np.zeros(scores), (480, 640))
 
 
-def test_event_state_is_written_as_its_word() -> None:
-    event = Event(1, 0.0, 0.5, None, 0.4, 0.9, EventState.FALLEN, (0.0, 0.0, 1.0, 1.0))
+def test_event_state_equals_its_word() -> None:
+    event = Event("0.500-hall-1", "hall", 1, 0.0, 0.5, None, 0.4, 0.9, EventState.FALLEN, (0.0, 0.0, 1.0, 1.0))
     assert event.state == "fallen"
     assert event.state.value == "fallen"
+    assert (event.wall_time, event.lying_s, event.long_lie) == (None, 0.0, False)

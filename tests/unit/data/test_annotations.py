@@ -1,4 +1,4 @@
-"""Annotation files: round trip, every rule, and pickles that want to run code."""
+"""Annotation files: round trip, every rule, and pickles that try to run code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def contents(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_every_pickle_protocol_is_read(tmp_path: Path, protocol: int) -> None:
+def test_load_annotations_reads_every_pickle_protocol(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "falls.pkl"
     path.write_bytes(pickle.dumps(contents(), protocol=protocol))
     loaded = load_annotations(path)
@@ -54,7 +54,7 @@ def test_every_pickle_protocol_is_read(tmp_path: Path, protocol: int) -> None:
         assert found["keypoint"].flags.writeable
 
 
-def test_both_spellings_of_numpy_core_are_read(tmp_path: Path) -> None:
+def test_load_annotations_reads_both_spellings_of_numpy_core(tmp_path: Path) -> None:
     old = pickle.dumps(contents(), protocol=2).replace(b"numpy._core", b"numpy.core")
     new = old.replace(b"cnumpy.core.", b"cnumpy._core.")
     assert old != new
@@ -63,7 +63,7 @@ def test_both_spellings_of_numpy_core_are_read(tmp_path: Path) -> None:
         assert len(load_annotations(tmp_path / "x.pkl")["annotations"]) == 2
 
 
-def test_column_major_arrays_and_numpy_scalars_are_read(tmp_path: Path) -> None:
+def test_load_annotations_reads_column_major_arrays_and_numpy_scalars(tmp_path: Path) -> None:
     expected = clip()
     given = clip(label=np.int64(1), keypoint=np.asfortranarray(expected["keypoint"]), total_frames=np.int32(5))
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"split": {}, "annotations": [given]}))
@@ -73,13 +73,13 @@ def test_column_major_arrays_and_numpy_scalars_are_read(tmp_path: Path) -> None:
     assert type(found["label"]) is int
 
 
-def test_plain_pickle_reads_what_is_dumped(tmp_path: Path) -> None:
+def test_dump_annotations_writes_what_plain_pickle_reads(tmp_path: Path) -> None:
     dump_annotations(contents(), tmp_path / "new folder" / "falls.pkl")
     plain = pickle.loads((tmp_path / "new folder" / "falls.pkl").read_bytes())
     np.testing.assert_array_equal(plain["annotations"][1]["keypoint"], contents()["annotations"][1]["keypoint"])
 
 
-def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
+def test_dump_annotations_gives_equal_bytes_for_equal_contents(tmp_path: Path) -> None:
     first, second, third = (tmp_path / name for name in ("1.pkl", "2.pkl", "3.pkl"))
     dump_annotations(contents(), first)
     shuffled = contents(split={"test": ["".join("b")], "train": ["".join(["a"])]})
@@ -89,7 +89,7 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes() == third.read_bytes()
 
 
-def test_nothing_is_written_when_the_contents_are_wrong(tmp_path: Path) -> None:
+def test_dump_annotations_writes_nothing_when_the_contents_are_wrong(tmp_path: Path) -> None:
     path = tmp_path / "falls.pkl"
     dump_annotations(contents(), path)
     before = path.read_bytes()
@@ -100,7 +100,7 @@ def test_nothing_is_written_when_the_contents_are_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_an_interrupted_dump_leaves_the_old_file(
+def test_dump_annotations_leaves_the_old_file_when_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     path = tmp_path / "falls.pkl"
@@ -115,12 +115,12 @@ def test_an_interrupted_dump_leaves_the_old_file(
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
 
 
-def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
+def test_load_annotations_names_the_command_that_makes_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match=r"no annotation file .*falls\.pkl; make it with `python tools/extract_kpts"):
         load_annotations(tmp_path / "falls.pkl")
 
 
-def test_a_folder_and_a_huge_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_annotations_refuses_a_folder_and_a_huge_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FalldetError, match="can't read"):
         load_annotations(tmp_path)
     dump_annotations(contents(), tmp_path / "x.pkl")
@@ -132,9 +132,9 @@ def test_a_folder_and_a_huge_file_are_refused(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"\x80\x04", pickle.dumps(contents())[:-100], b"\x80\x04\x8e" + b"\xff" * 8]
 )
-def test_what_is_no_whole_pickle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_load_annotations_tells_of_an_incomplete_pickle_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.pkl").write_bytes(content)
-    with pytest.raises(FalldetError, match=r"x\.pkl is not a whole pickle"):
+    with pytest.raises(FalldetError, match=r"x\.pkl is no complete pickle"):
         load_annotations(tmp_path / "x.pkl")
 
 
@@ -179,15 +179,17 @@ def evil_pickles(marker: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 @pytest.mark.parametrize("name", list(evil_pickles(Path("x"))))
-def test_a_pickle_that_wants_more_than_data_is_refused_before_it_runs(tmp_path: Path, name: str, protocol: int) -> None:
+def test_load_restricted_refuses_a_pickle_with_more_than_data_before_it_runs(
+    tmp_path: Path, name: str, protocol: int
+) -> None:
     marker = tmp_path / "executed"
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(evil_pickles(marker)[name], protocol=protocol))
-    with pytest.raises(FalldetError, match=r"x\.pkl (is refused, it holds|is not a whole pickle)"):
+    with pytest.raises(FalldetError, match=r"x\.pkl (is refused, it holds|is no complete pickle)"):
         load_annotations(tmp_path / "x.pkl")
     assert not marker.exists()
 
 
-def test_the_stand_ins_cannot_be_changed_from_a_file(tmp_path: Path) -> None:
+def test_load_restricted_lets_no_file_change_its_replacements(tmp_path: Path) -> None:
     # GLOBAL numpy.dtype, then BUILD with attributes to set on what came back.
     (tmp_path / "x.pkl").write_bytes(b"cnumpy\ndtype\n(N(dV_function\nNstb.")
     with pytest.raises(FalldetError, match="a change of a numpy function"):
@@ -196,7 +198,7 @@ def test_the_stand_ins_cannot_be_changed_from_a_file(tmp_path: Path) -> None:
     assert load_annotations(tmp_path / "y.pkl")
 
 
-def test_a_reference_to_the_outside_is_refused(tmp_path: Path) -> None:
+def test_load_restricted_refuses_a_reference_to_the_outside(tmp_path: Path) -> None:
     stream = io.BytesIO()
     pickler = pickle.Pickler(stream)
     pickler.persistent_id = lambda value: "secret" if value == 7 else None  # type: ignore[method-assign]
@@ -239,20 +241,20 @@ WRONG_CLIPS = {
 
 
 @pytest.mark.parametrize("message", list(WRONG_CLIPS))
-def test_a_wrong_value_is_named_with_its_place(message: str) -> None:
+def test_check_annotations_names_a_wrong_value_and_its_place(message: str) -> None:
     with pytest.raises(FalldetError, match=r"falls\.pkl: annotations\[0\].*" + message):
         check_annotations({"split": {}, "annotations": [clip(**WRONG_CLIPS[message])]}, "falls.pkl")
 
 
 @pytest.mark.parametrize("key", annotations.REQUIRED_KEYS)
-def test_a_missing_key_is_named(key: str) -> None:
+def test_check_annotations_names_a_missing_key(key: str) -> None:
     broken = clip()
     del broken[key]
     with pytest.raises(FalldetError, match=rf"annotations\[0\] has no '{key}'"):
         check_annotations({"split": {}, "annotations": [broken]}, "falls.pkl")
 
 
-def test_optional_keys_may_be_left_out() -> None:
+def test_check_annotations_lets_optional_keys_be_left_out() -> None:
     bare = {key: value for key, value in clip().items() if key in annotations.REQUIRED_KEYS}
     (found,) = check_annotations({"split": {}, "annotations": [bare]}, "falls.pkl")["annotations"]
     assert tuple(found) == annotations.REQUIRED_KEYS
@@ -263,23 +265,23 @@ def test_optional_keys_may_be_left_out() -> None:
     [
         ({"split": {"train": ["a", "c"]}}, r"split\['train'\] names 'c', which has no annotation"),
         ({"split": {"train": ["a"], "val": ["a"]}}, r"'a' of split\['val'\] is also in split\['train'\]"),
-        ({"split": {"train": ["a", "a"]}}, r"'a' of split\['train'\] is there twice"),
-        ({"split": {"training": ["a"]}}, r"unknown split 'training'; the known ones are train, val, test"),
+        ({"split": {"train": ["a", "a"]}}, r"'a' of split\['train'\] is listed twice"),
+        ({"split": {"training": ["a"]}}, r"unknown split 'training'; write train, val, test"),
         ({"split": {"train": "a"}}, r"split\['train'\] must be a list"),
         ({"split": {"train": [["a"]]}}, r"which has no annotation"),
         ({"split": []}, r"'split' must be a dict"),
-        ({"annotations": [clip("a"), clip("a"), clip("b")]}, r"frame_dir 'a' is there 2 times"),
+        ({"annotations": [clip("a"), clip("a"), clip("b")]}, r"frame_dir 'a' occurs 2 times"),
         ({"annotations": []}, r"must be a list of at least one clip"),
         ({"annotations": ["a"]}, r"annotations\[0\] must be a dict, got str"),
         ({"extra": 1}, r"must be a dict with the keys 'split' and 'annotations'"),
     ],
 )
-def test_a_wrong_list_or_split_is_named(changes: dict[str, Any], message: str) -> None:
+def test_check_annotations_names_a_wrong_list_or_split(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FalldetError, match=message):
         check_annotations(contents(**changes), "falls.pkl")
 
 
 @pytest.mark.parametrize("wrong", [None, [], "x", {"split": {}}])
-def test_what_is_no_annotation_file_is_refused(wrong: Any) -> None:
+def test_check_annotations_refuses_other_contents(wrong: Any) -> None:
     with pytest.raises(FalldetError, match="must be a dict with the keys"):
         check_annotations(wrong, "falls.pkl")

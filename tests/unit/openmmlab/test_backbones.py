@@ -1,74 +1,34 @@
-"""The 1-D CNN that ST-GCN is compared with: its shapes, what it sees, its config, its way into the demo."""
+"""The motion channels of MotionSTGCN."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-pytest.importorskip("mmaction", reason="needs OpenMMLab (`make install`)")
+pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
+pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
 
 import torch
-from mmaction.registry import MODELS
-from mmengine.registry import DefaultScope
 
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
-from falldet.openmmlab.backbones import JointCNN
-from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
-from falldet.openmmlab.export import export_recognizer
-from falldet.stages.recognizer import Recognizer, RecognizerSettings
+from falldet.openmmlab.backbones import MotionSTGCN
 
-ROOT = Path(__file__).resolve().parents[3]
-CNN = ROOT / "benchmarks" / "peers" / "cnn1d_fall.py"
-BEST = ROOT / "configs" / "stgcn_fall_best.py"
+pytestmark = pytest.mark.openmmlab
+
+SMALL = dict(graph_cfg=dict(layout="coco", mode="stgcn_spatial"), base_channels=8, num_stages=2)
 
 
-@pytest.mark.parametrize(("batch", "people", "frames"), [(1, 1, 48), (3, 2, 48), (2, 1, 47)])
-def test_features_have_the_shape_the_head_takes(batch: int, people: int, frames: int) -> None:
-    features = JointCNN(channels=[8, 12])(torch.rand(batch, people, frames, 17, 3))
-    assert features.shape == (batch, people, 12, 12, 1)
-
-
-def test_people_do_not_mix() -> None:
-    network = JointCNN(channels=[8, 12]).eval()
-    given = torch.rand(2, 2, 48, 17, 3)
-    both = network(given)
-    alone = network(given[1:, 1:])
-    torch.testing.assert_close(both[1:, 1:], alone)
-
-
-def test_every_joint_and_channel_and_the_order_of_frames_count() -> None:
-    torch.manual_seed(0)
-    network = JointCNN(channels=[8, 12]).eval()
-    given = torch.rand(1, 1, 48, 17, 3)
-    before = network(given)
-    for joint, channel in [(0, 0), (16, 2), (8, 1)]:
-        changed = given.clone()
-        changed[..., joint, channel] += 1
-        assert not torch.allclose(network(changed), before)
-    assert not torch.allclose(network(given.flip(2)).mean(dim=3), before.mean(dim=3))
-
-
-def test_the_config_changes_nothing_but_the_network() -> None:
-    cnn, best = load_config(CNN).to_dict(), load_config(BEST).to_dict()
-    assert cnn["model"].pop("backbone")["type"] == "JointCNN"
-    best["model"].pop("backbone")
-    cnn["model"]["cls_head"].pop("in_channels")
-    best["model"]["cls_head"].pop("in_channels")
-    assert cnn == best
-
-
-def test_the_exported_network_runs_in_the_demo(tmp_path: Path, rng: np.random.Generator) -> None:
-    config = load_config(CNN)
-    with DefaultScope.overwrite_default_scope("mmaction"):
-        network = MODELS.build(config.model).eval()
-    torch.save(network.state_dict(), tmp_path / "cnn.pth")
-    exported = export_recognizer(CNN, tmp_path / "cnn.pth", tmp_path / "cnn.onnx")
-    batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
-    with torch.no_grad():
-        expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy()
-    recognizer = Recognizer(RecognizerSettings(checkpoint=str(exported)))
-    np.testing.assert_allclose(recognizer.probabilities(batch), expected, atol=1e-4)
-    window_s = innermost_dataset(config, SPLITS[0])["window"]["length_s"]
-    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person", 48, window_s)
+def test_motion_stgcn_adds_the_motion_of_joints_visible_in_both_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = MotionSTGCN(**SMALL)
+    given = torch.rand(1, 1, 4, 17, 3)
+    given[0, 0, 2, 5] = 0  # a joint missing in the third frame
+    given_on = []
+    monkeypatch.setattr("mmaction.models.backbones.STGCN.forward", lambda self, x: given_on.append(x) or x)
+    network(given)
+    (features,) = given_on
+    assert features.shape == (1, 1, 4, 17, 5)
+    torch.testing.assert_close(features[..., :3], given)
+    motion = features[0, 0, :, :, 3:]
+    torch.testing.assert_close(motion[1, 0], given[0, 0, 1, 0, :2] - given[0, 0, 0, 0, :2])
+    assert (motion[0] == 0).all()
+    assert (motion[2, 5] == 0).all()
+    assert (motion[3, 5] == 0).all()

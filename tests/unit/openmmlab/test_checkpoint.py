@@ -1,4 +1,4 @@
-"""Checkpoints are data: what they may hold, and what is refused."""
+"""Checkpoints read as data: the contents allowed, and those refused."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
+
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import CheckpointLoader
+
+import falldet.openmmlab  # noqa: F401
+from falldet.errors import FalldetError
+from falldet.openmmlab.checkpoint import load_checkpoint
+
 pytestmark = pytest.mark.openmmlab
-
-import torch  # noqa: E402
-from mmengine.logging import HistoryBuffer, MessageHub  # noqa: E402
-from mmengine.runner import CheckpointLoader  # noqa: E402
-
-import falldet.openmmlab  # noqa: E402, F401
-from falldet.errors import FalldetError  # noqa: E402
-from falldet.openmmlab.checkpoint import load_checkpoint  # noqa: E402
 
 
 class Calls:
@@ -50,7 +51,7 @@ KINDS = list(evil(Path("x")))
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("legacy", [False, True])
-def test_an_evil_file_is_refused_and_does_nothing(tmp_path: Path, kind: str, legacy: bool) -> None:
+def test_load_checkpoint_runs_no_code_of_a_file(tmp_path: Path, kind: str, legacy: bool) -> None:
     marker, path = tmp_path / "marker", tmp_path / "evil.pth"
     torch.save({"state_dict": evil(marker)[kind]}, path, _use_new_zipfile_serialization=not legacy)
     for load in (load_checkpoint, CheckpointLoader.load_checkpoint):
@@ -59,7 +60,7 @@ def test_an_evil_file_is_refused_and_does_nothing(tmp_path: Path, kind: str, leg
     assert not marker.exists()
 
 
-def test_a_plain_pickle_is_refused(tmp_path: Path) -> None:
+def test_load_checkpoint_refuses_a_plain_pickle(tmp_path: Path) -> None:
     marker, path = tmp_path / "marker", tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(evil(marker)["system"]))
     with pytest.raises(FalldetError, match="not a checkpoint"):
@@ -68,7 +69,7 @@ def test_a_plain_pickle_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 half a zip"])
-def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_load_checkpoint_refuses_other_files_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
     with pytest.raises(FalldetError, match=r"broken\.pth") as caught:
@@ -76,7 +77,7 @@ def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, content: bytes) -
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_and_a_tensor_alone_are_refused(tmp_path: Path) -> None:
+def test_load_checkpoint_refuses_a_missing_file_and_a_tensor(tmp_path: Path) -> None:
     with pytest.raises(FalldetError, match="no checkpoint"):
         load_checkpoint(tmp_path / "none.pth")
     torch.save(torch.zeros(2), tmp_path / "tensor.pth")
@@ -85,12 +86,12 @@ def test_a_missing_file_and_a_tensor_alone_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["https://example.org/x.pth", "torchvision://resnet50", "s3://bucket/x.pth"])
-def test_only_local_files_are_loaded(name: str) -> None:
+def test_install_refuses_remote_files(name: str) -> None:
     with pytest.raises(FalldetError, match="not a local file"):
         CheckpointLoader.load_checkpoint(name)
 
 
-def test_weights_histories_and_numpy_numbers_come_back(tmp_path: Path) -> None:
+def test_install_loads_weights_and_histories_of_a_run(tmp_path: Path) -> None:
     hub = MessageHub.get_instance("test_openmmlab_checkpoint")
     for loss in (3.0, 1.0):
         hub.update_scalar("train/loss", loss)

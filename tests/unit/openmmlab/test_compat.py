@@ -12,12 +12,13 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
+
+import torch
+
+import falldet.openmmlab  # noqa: F401
+from falldet.openmmlab import compat, nms
+
 pytestmark = pytest.mark.openmmlab
-
-import torch  # noqa: E402
-
-import falldet.openmmlab  # noqa: E402, F401
-from falldet.openmmlab import compat, nms  # noqa: E402
 
 
 def box_by_box(boxes: np.ndarray, scores: np.ndarray, threshold: float, offset: int) -> list[int]:
@@ -67,7 +68,7 @@ def test_nms_of_more_boxes_than_a_block(rng: np.random.Generator) -> None:
     assert kept.tolist() == box_by_box(boxes, scores, 0.5, 0)
 
 
-def test_mmcv_uses_the_stand_in_where_it_has_no_operators() -> None:
+def test_install_gives_mmcv_a_working_nms() -> None:
     from mmcv.ops import nms as mmcv_nms
 
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
@@ -76,27 +77,27 @@ def test_mmcv_uses_the_stand_in_where_it_has_no_operators() -> None:
     assert detections[:, 4].tolist() == pytest.approx([0.9, 0.7])
 
 
-def test_any_other_operator_raises_only_when_called() -> None:
+def test_missing_operators_raise_only_when_called() -> None:
     operators = compat._MissingOperators()
     with pytest.raises(NotImplementedError, match="softnms"):
         operators.softnms(1)
     assert not hasattr(operators, "__path__")
 
 
-def test_a_compiled_mmcv_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_leaves_a_compiled_mmcv_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = types.ModuleType("mmcv._ext")
     monkeypatch.setitem(sys.modules, "mmcv._ext", compiled)
     compat.install()
     assert sys.modules["mmcv._ext"] is compiled
 
 
-def test_installing_twice_changes_nothing() -> None:
+def test_install_twice_changes_nothing() -> None:
     names = ("mmcv._ext", "torchvision", "mmaction.models.localizers.drn")
     before = [sys.modules.get(name) for name in names]
     compat.install()
     assert [sys.modules.get(name) for name in names] == before
 
 
-def test_the_three_libraries_import() -> None:
+def test_install_makes_the_three_libraries_importable() -> None:
     for name in ("mmdet.apis", "mmpose.apis", "mmaction.apis", "mmaction.models.localizers"):
         importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""From the annotation file to the network's input: what is read, sampled, disturbed and normalized."""
+"""From the annotation file to the network's input: reading, sampling, augmentation and normalization."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
+
+import torch
+from mmaction.datasets.transforms import PreNormalize2D
+from mmaction.registry import DATASETS, TRANSFORMS
+from mmengine.registry import DefaultScope
+
+import falldet.openmmlab  # noqa: F401
+from falldet.data.annotations import dump_annotations
+from falldet.errors import FalldetError
+from falldet.openmmlab.config import innermost_dataset, load_config
+from falldet.skeleton import LEFT_JOINTS, RIGHT_JOINTS
+from falldet.stages.preprocessing import WINDOW_FRAMES, prepare, uniform_indices
+from falldet.types import Window
+
 pytestmark = pytest.mark.openmmlab
-
-import torch  # noqa: E402
-from mmaction.datasets.transforms import PreNormalize2D  # noqa: E402
-from mmaction.registry import DATASETS, TRANSFORMS  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
-
-import falldet.openmmlab  # noqa: E402, F401
-from falldet.data.annotations import dump_annotations  # noqa: E402
-from falldet.errors import FalldetError  # noqa: E402
-from falldet.openmmlab.config import innermost_dataset, load_config  # noqa: E402
-from falldet.skeleton import LEFT_JOINTS, RIGHT_JOINTS  # noqa: E402
-from falldet.stages.recognizer import prepare, uniform_indices  # noqa: E402
-from falldet.types import Window  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "stgcn_fall.py"
 HEIGHT, WIDTH = 360, 640
@@ -66,14 +67,16 @@ def annotation_file(tmp_path: Path, rng: np.random.Generator) -> Path:
     return path
 
 
-def test_several_files_are_read_as_one(annotation_file: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_fall_dataset_reads_several_files_as_one(
+    annotation_file: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     other = tmp_path / "more.pkl"
     dump_annotations({"split": {"train": ["more"]}, "annotations": [clip(rng, name="more")]}, other)
     samples = dataset([str(annotation_file), str(other)], "train")
     assert [samples.get_data_info(i)["frame_dir"] for i in range(3)] == ["clip_30", "clip_120", "more"]
 
 
-def test_a_split_is_read_and_packed(annotation_file: Path) -> None:
+def test_fall_dataset_reads_and_packs_a_split(annotation_file: Path) -> None:
     samples = dataset(annotation_file, "train")
     assert len(samples) == 2
     packed = samples[0]
@@ -83,28 +86,57 @@ def test_a_split_is_read_and_packed(annotation_file: Path) -> None:
     assert packed["data_samples"].metainfo["frame_dir"] == "clip_30"
 
 
-def test_a_missing_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
+def test_fall_dataset_names_the_command_that_makes_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FalldetError) as caught:
         dataset(tmp_path / "falls.pkl", "train")
     assert f"python tools/extract_kpts.py videos/ --out {tmp_path / 'falls.pkl'}" in str(caught.value)
 
 
-def test_an_unknown_and_an_empty_split_are_named(annotation_file: Path) -> None:
+def test_fall_dataset_names_an_unknown_split(annotation_file: Path) -> None:
     with pytest.raises(FalldetError, match="has no split 'val'"):
         dataset(annotation_file, "val")
 
 
-def test_windows_become_samples_with_their_own_labels(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_fall_dataset_cuts_windows_with_their_own_labels(tmp_path: Path, rng: np.random.Generator) -> None:
     falling = clip(rng, 150, "falling", time_s=np.arange(150) / 25, fall_intervals=[(3.0, 4.0)])
     path = tmp_path / "falls.pkl"
     dump_annotations({"split": {"train": ["falling"]}, "annotations": [falling]}, path)
     samples = dataset(path, "train", window={"length_s": 2.0, "stride_s": 0.5})
     labels = [samples.get_data_info(i)["label"] for i in range(len(samples))]
     assert set(labels) == {0, 1}
-    assert samples[0]["inputs"].shape == (1, 1, 48, 17, 3)
+    assert {samples.get_data_info(i)["total_frames"] for i in range(len(samples))} == {WINDOW_FRAMES}
+    assert samples[0]["inputs"].shape == (1, 1, WINDOW_FRAMES, 17, 3)
 
 
-def test_a_source_is_left_out_by_the_beginning_of_its_clips_names(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_fall_dataset_resamples_a_window_once(tmp_path: Path, rng: np.random.Generator) -> None:
+    moving = clip(rng, 150, "moving", time_s=np.arange(150) / 25)
+    moving["label"] = 0
+    path = tmp_path / "falls.pkl"
+    dump_annotations({"split": {"train": ["moving"]}, "annotations": [moving]}, path)
+    samples = dataset(path, "train", window={"length_s": 2.0, "stride_s": 1.0})
+    for index in range(len(samples)):
+        window = samples.get_data_info(index)
+        expected = build("NormalizeSkeleton")(window)["keypoint"]
+        np.testing.assert_array_equal(samples[index]["inputs"][0, ..., :2].numpy(), expected)
+
+
+def test_fall_dataset_refuses_to_resample_a_window_again(annotation_file: Path) -> None:
+    steps = [dict(type="SampleMidpoints", clip_len=64), dict(type="PoseDecode")]
+    with (
+        DefaultScope.overwrite_default_scope("mmaction"),
+        pytest.raises(FalldetError, match=r"SampleMidpoints\.clip_len = 64, but windows have 48 .* set clip_len = 48"),
+    ):
+        DATASETS.build(dict(type="FallDataset", ann_file=str(annotation_file), pipeline=steps, window={}))
+
+
+def test_fall_dataset_names_an_unknown_key_of_the_window(annotation_file: Path) -> None:
+    with pytest.raises(FalldetError, match=r"window\.lenght_s is unknown; known are length_s, .*clear_overlap"):
+        dataset(annotation_file, "train", window={"lenght_s": 2.0})
+
+
+def test_fall_dataset_leaves_out_clips_by_the_beginning_of_their_names(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
     names = ["home/a", "home/b", "shop/a"]
     path = tmp_path / "falls.pkl"
     dump_annotations({"split": {"train": names}, "annotations": [clip(rng, 60, name) for name in names]}, path)
@@ -113,7 +145,7 @@ def test_a_source_is_left_out_by_the_beginning_of_its_clips_names(tmp_path: Path
 
 
 @pytest.mark.parametrize("frames", [1, 20, 48, 49, 200])
-def test_midpoints_are_deterministic_in_order_and_leave_the_global_generator_alone(frames: int) -> None:
+def test_sample_midpoints_is_deterministic_and_in_order(frames: int) -> None:
     before = str(np.random.get_state())  # noqa: NPY002
     indices = build("SampleMidpoints", clip_len=48)({"total_frames": frames})["frame_inds"]
     assert str(np.random.get_state()) == before  # noqa: NPY002
@@ -122,23 +154,23 @@ def test_midpoints_are_deterministic_in_order_and_leave_the_global_generator_alo
     assert 0 <= indices.min() <= indices.max() < frames
 
 
-def test_image_normalization_equals_prenormalize2d_where_a_joint_is_present(rng: np.random.Generator) -> None:
+def test_normalize_skeleton_equals_prenormalize2d_for_present_joints(rng: np.random.Generator) -> None:
     sample = clip(rng)
-    seen = sample["keypoint_score"] > 0
+    visible = sample["keypoint_score"] > 0
     expected = PreNormalize2D()({**sample, "keypoint": sample["keypoint"].copy()})["keypoint"]
     found = build("NormalizeSkeleton", mode="image")(sample)["keypoint"]
-    np.testing.assert_allclose(found[seen], expected[seen], atol=1e-6)
-    assert (found[~seen] == 0).all()
-    assert (expected[~seen] == -1).all()
+    np.testing.assert_allclose(found[visible], expected[visible], atol=1e-6)
+    assert (found[~visible] == 0).all()
+    assert (expected[~visible] == -1).all()
 
 
-def test_an_unknown_normalization_is_refused() -> None:
+def test_normalize_skeleton_refuses_an_unknown_mode() -> None:
     with pytest.raises(FalldetError, match="'room' is unknown; use one of image, person"):
         build("NormalizeSkeleton", mode="room")
 
 
 @pytest.mark.parametrize("frames", [30, 70, 120])
-def test_training_pipeline_keeps_missing_joints_at_zero(rng: np.random.Generator, frames: int) -> None:
+def test_train_pipeline_keeps_missing_joints_at_zero(rng: np.random.Generator, frames: int) -> None:
     config = load_config(CONFIG)
     with DefaultScope.overwrite_default_scope("mmaction"):
         steps = [TRANSFORMS.build(step) for step in innermost_dataset(config, "train")["pipeline"]]
@@ -159,15 +191,15 @@ def test_flip_mirrors_present_joints_and_swaps_sides(rng: np.random.Generator) -
     keypoints, scores = sample["keypoint"].copy(), sample["keypoint_score"].copy()
     flipped = build("Flip", flip_ratio=1.0, left_kp=LEFT_JOINTS, right_kp=RIGHT_JOINTS)(sample)
     for left, right in zip(LEFT_JOINTS, RIGHT_JOINTS, strict=True):
-        seen = scores[0, :, right] > 0
+        visible = scores[0, :, right] > 0
         np.testing.assert_allclose(
-            flipped["keypoint"][0, seen, left, 0], WIDTH - keypoints[0, seen, right, 0], atol=1e-4
+            flipped["keypoint"][0, visible, left, 0], WIDTH - keypoints[0, visible, right, 0], atol=1e-4
         )
         np.testing.assert_array_equal(flipped["keypoint_score"][0, :, left], scores[0, :, right])
     assert (flipped["keypoint"][flipped["keypoint_score"] == 0] == 0).all()
 
 
-def test_crop_moves_the_joints_and_shrinks_the_image(rng: np.random.Generator) -> None:
+def test_random_resized_crop_moves_the_joints_and_shrinks_the_image(rng: np.random.Generator) -> None:
     crop = build("RandomResizedCrop", area_range=(0.56, 1.0))
     for _ in range(50):
         sample = clip(rng, modality="Pose")
@@ -181,7 +213,7 @@ def test_crop_moves_the_joints_and_shrinks_the_image(rng: np.random.Generator) -
 
 
 @pytest.mark.parametrize("mode", ["image", "person"])
-def test_the_validation_pipeline_prepares_as_the_live_side_does(rng: np.random.Generator, mode: str) -> None:
+def test_val_pipeline_gives_the_input_of_prepare(rng: np.random.Generator, mode: str) -> None:
     sample = clip(rng, frames=48, modality="Pose", start_index=0)
     window = Window(
         track_id=1,

@@ -1,4 +1,4 @@
-"""The reference chain in torch and in OpenVINO: the same answers from both, and real weights on real people."""
+"""The baseline pipeline in torch and in OpenVINO: equal outputs, and real weights on real people."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (make install)")
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
-pytestmark = pytest.mark.openmmlab
 
-import carried_weights  # noqa: E402
-import cv2  # noqa: E402
-import openvino  # noqa: E402
-import torch  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
-from openvino.preprocess import ColorFormat, PrePostProcessor  # noqa: E402
-from torch import nn  # noqa: E402
+import carried_weights
+import cv2
+import openvino
+import torch
+from mmengine.registry import DefaultScope
+from openvino.preprocess import ColorFormat, PrePostProcessor
+from torch import nn
 
-from falldet.errors import FalldetError  # noqa: E402
-from falldet.geometry import box_area, object_keypoint_similarity  # noqa: E402
-from falldet.io.video import read_frames  # noqa: E402
-from falldet.models.zoo import CHECKPOINTS  # noqa: E402
-from falldet.openmmlab.config import load_config  # noqa: E402
-from falldet.openmmlab.export_pose import export_pose_network  # noqa: E402
-from falldet.openmmlab.inference import (  # noqa: E402
+from falldet.errors import FalldetError
+from falldet.geometry import box_area, object_keypoint_similarity
+from falldet.io.video import read_frames
+from falldet.models.zoo import CHECKPOINTS
+from falldet.openmmlab.config import load_config
+from falldet.openmmlab.export_pose import export_pose_network
+from falldet.openmmlab.inference import (
     TorchDetector,
     TorchPoseEstimator,
     build_network,
     library_of,
     scope,
 )
-from falldet.openmmlab.recognizer import TorchRecognizer  # noqa: E402
-from falldet.pose.detector import YoloxDetector  # noqa: E402
-from falldet.pose.estimator import CropPoseEstimator  # noqa: E402
-from falldet.pose.movenet import MoveNet  # noqa: E402
-from falldet.pose.topdown import TopDown, TopDownSettings  # noqa: E402
-from falldet.stages.recognizer import Recognizer, RecognizerSettings, make_recognizer  # noqa: E402
-from falldet.types import Window  # noqa: E402
+from falldet.openmmlab.recognizer import TorchRecognizer
+from falldet.pose.detector import YoloxDetector
+from falldet.pose.estimator import CropPoseEstimator
+from falldet.pose.movenet import MoveNet
+from falldet.pose.topdown import TopDown, TopDownSettings
+from falldet.types import Window
+
+pytestmark = pytest.mark.openmmlab
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared"
@@ -54,7 +54,7 @@ needs_weights = pytest.mark.skipif(
 
 
 def random_network(config_path: Path) -> nn.Module:
-    """The config's network with random weights that give clear, varied answers: every score spread over (0, 1)."""
+    """The config's network with random weights whose scores are spread over (0, 1)."""
     torch.manual_seed(0)
     config = load_config(config_path)
     library = library_of(config)
@@ -103,7 +103,7 @@ def nano_detector(nano: tuple[Path, Path]) -> YoloxDetector:
 
 @pytest.fixture(scope="session")
 def tinypose(tmp_path_factory: pytest.TempPathFactory) -> CropPoseEstimator:
-    """PP-TinyPose behind this chain's crop and decoding, with the preparation its makers state (ImageNet's)."""
+    """PP-TinyPose with falldet's crop and decoding, and the preprocessing of its authors (ImageNet's)."""
     preparation = PrePostProcessor(openvino.Core().read_model(SHARED / "checkpoints" / "tinypose_256x192_fp16.xml"))
     entrance = preparation.input(0)
     entrance.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC")).set_color_format(
@@ -131,7 +131,7 @@ def real_frames(shared_data: Path) -> list[np.ndarray]:
 
 
 @needs_weights
-def test_both_engines_find_the_same_people_with_real_weights(
+def test_torch_detector_and_its_export_find_the_same_people(
     nano: tuple[Path, Path], nano_detector: YoloxDetector, real_frames: list[np.ndarray]
 ) -> None:
     in_torch = TorchDetector(*nano)
@@ -143,11 +143,11 @@ def test_both_engines_find_the_same_people_with_real_weights(
         np.testing.assert_allclose(others, boxes, atol=0.5)
         np.testing.assert_allclose(other_scores, scores, atol=1e-3)
         found += len(boxes)
-    assert found >= len(real_frames), "there is somebody in every frame"
+    assert found >= len(real_frames), "there is a person in every frame"
 
 
 @needs_weights
-def test_carried_weights_find_the_people_that_the_official_file_finds(
+def test_carried_weights_give_the_people_of_the_official_file(
     nano_detector: YoloxDetector, real_frames: list[np.ndarray]
 ) -> None:
     official = openvino.Core().compile_model(
@@ -175,14 +175,14 @@ def test_carried_weights_find_the_people_that_the_official_file_finds(
 
 
 @needs_weights
-def test_the_skeleton_sits_on_the_person(
+def test_top_down_gives_the_skeletons_of_movenet(
     nano_detector: YoloxDetector, tinypose: CropPoseEstimator, shared_data: Path
 ) -> None:
-    """Another network, another way to find people, the same joints: similarity to the embedded default."""
+    """Another network and another detection of people give the same joints as the embedded default."""
     source, embedded, alike = TopDown(nano_detector, tinypose), MoveNet(), []
     (video,) = shared_data.rglob("fall-07-cam0.mp4")
     for frame in list(read_frames(video))[:60:4]:
-        people, others = source(frame.image), embedded(frame.image)
+        people, others = source.submit(frame.image).result(), embedded.submit(frame.image).result()
         weights = np.sqrt(people.scores[:, None] * others.scores[None])
         alike.append(
             object_keypoint_similarity(people.keypoints, others.keypoints, weights, box_area(people.boxes)).max()
@@ -192,23 +192,25 @@ def test_the_skeleton_sits_on_the_person(
 
 
 @needs_weights
-def test_lying_people_whom_the_detector_loses_are_kept(
+def test_top_down_keeps_a_lying_person_that_the_detector_misses(
     nano_detector: YoloxDetector, tinypose: CropPoseEstimator, shared_data: Path
 ) -> None:
-    """fall-10 ends with the person on the floor, whom the detector no longer sees in every picture."""
+    """fall-10 ends with the person on the floor, where the detector misses the person in some frames."""
     (video,) = shared_data.rglob("fall-10-cam0.mp4")
-    pictures = [frame.image for frame in read_frames(video)][::3]
+    images = [frame.image for frame in read_frames(video)][::3]
     carrying = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1))
     alone = TopDown(nano_detector, tinypose, TopDownSettings(det_interval=1, max_undetected_frames=0))
-    kept, seen = (np.array([len(source(picture)) for picture in pictures[-20:]]) for source in (carrying, alone))
+    kept, detected = (
+        np.array([len(source.submit(image).result()) for image in images[-20:]]) for source in (carrying, alone)
+    )
     assert (kept > 0).mean() >= 0.95
-    assert (seen > 0).mean() < (kept > 0).mean()
-    assert (kept[-10:] == 1).all(), "whoever was followed beside themselves in the fall is one person again"
+    assert (detected > 0).mean() < (kept > 0).mean()
+    assert (kept[-10:] == 1).all(), "a person with two tracks in the fall has one again"
 
 
 @pytest.mark.parametrize(("config", "name"), [(HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
 @pytest.mark.parametrize("flip", [False, True])
-def test_both_engines_give_the_same_joints(
+def test_export_pose_network_gives_the_joints_of_mmpose(
     random_weights: Path, tmp_path: Path, rng: np.random.Generator, config: Path, name: str, flip: bool
 ) -> None:
     text = config.read_text(encoding="utf-8").replace("flip_test=False", f"flip_test={flip}")
@@ -217,27 +219,27 @@ def test_both_engines_give_the_same_joints(
     checkpoint = random_weights / CHECKPOINTS[name].file_name
     in_torch = TorchPoseEstimator(path, checkpoint)
     live = CropPoseEstimator(export_pose_network(path, checkpoint, tmp_path / "x.onnx"), precision="f32")
-    picture = rng.integers(0, 255, (360, 480, 3), np.uint8)
+    image = rng.integers(0, 255, (360, 480, 3), np.uint8)
     boxes = np.array([[30, 20, 130, 300], [-20, 200, 300, 380], [400, 10, 479, 90]], np.float32)
-    keypoints, scores = in_torch(picture, boxes)
-    others, other_scores = live(picture, boxes)
-    assert np.ptp(keypoints) > 100, "joints all over the picture, or equality would mean little"
+    keypoints, scores = in_torch(image, boxes)
+    others, other_scores = live(image, boxes)
+    assert np.ptp(keypoints) > 100, "joints all over the image, or equality would mean little"
     far = np.abs(others - keypoints).max(axis=2) > 0.5
     assert far.mean() < 0.02, "but for a near tie of two peaks"
     np.testing.assert_allclose(other_scores, scores, rtol=1e-3, atol=1e-3)
-    assert in_torch(picture, boxes[:0])[0].shape == live(picture, boxes[:0])[0].shape == (0, 17, 2)
+    assert in_torch(image, boxes[:0])[0].shape == live(image, boxes[:0])[0].shape == (0, 17, 2)
 
 
-def test_both_engines_give_the_same_boxes_with_yolox_s(
+def test_export_pose_network_gives_the_boxes_of_mmdet(
     random_weights: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     checkpoint = random_weights / CHECKPOINTS["yolox_s"].file_name
     in_torch = TorchDetector(YOLOX, checkpoint)
     live = YoloxDetector(export_pose_network(YOLOX, checkpoint, tmp_path / "x.onnx"), precision="f32")
     for shape in ((480, 640, 3), (300, 200, 3)):
-        picture = rng.integers(0, 255, shape, np.uint8)
-        boxes, scores = in_torch(picture)
-        others, other_scores = live(picture)
+        image = rng.integers(0, 255, shape, np.uint8)
+        boxes, scores = in_torch(image)
+        others, other_scores = live(image)
         assert len(boxes) > 0
         assert len(others) == len(boxes)
         np.testing.assert_allclose(np.sort(other_scores), np.sort(scores), atol=1e-3)
@@ -246,7 +248,7 @@ def test_both_engines_give_the_same_boxes_with_yolox_s(
 
 
 @pytest.mark.parametrize(("config", "name"), [(YOLOX, "yolox_s"), (HRNET, "hrnet_w32"), (RTMPOSE, "rtmpose_m")])
-def test_older_layouts_load_and_a_missing_or_foreign_weight_does_not(
+def test_build_network_loads_older_layouts_but_no_missing_or_foreign_weight(
     random_weights: Path, tmp_path: Path, config: Path, name: str
 ) -> None:
     weights = torch.load(random_weights / CHECKPOINTS[name].file_name, weights_only=True)["state_dict"]
@@ -265,7 +267,7 @@ def test_older_layouts_load_and_a_missing_or_foreign_weight_does_not(
             build_network(config, tmp_path / file)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def test_build_network_runs_no_code_of_a_checkpoint(tmp_path: Path) -> None:
     mark = tmp_path / "was_run"
 
     class Evil:
@@ -280,11 +282,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_three_libraries_in_one_process_in_any_order(random_weights: Path, rng: np.random.Generator) -> None:
-    picture, boxes = rng.integers(0, 255, (240, 320, 3), np.uint8), np.array([[50, 50, 120, 200]], np.float32)
+def test_scope_lets_three_libraries_run_in_any_order(random_weights: Path, rng: np.random.Generator) -> None:
+    image, boxes = rng.integers(0, 255, (240, 320, 3), np.uint8), np.array([[50, 50, 120, 200]], np.float32)
     makers: dict[str, Callable[[], object]] = {
-        "det": lambda: TorchDetector(YOLOX, random_weights / CHECKPOINTS["yolox_s"].file_name)(picture),
-        "pose": lambda: TorchPoseEstimator(HRNET, random_weights / CHECKPOINTS["hrnet_w32"].file_name)(picture, boxes),
+        "det": lambda: TorchDetector(YOLOX, random_weights / CHECKPOINTS["yolox_s"].file_name)(image),
+        "pose": lambda: TorchPoseEstimator(HRNET, random_weights / CHECKPOINTS["hrnet_w32"].file_name)(image, boxes),
         "action": lambda: TorchRecognizer(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")(
             [a_window(rng)]
         ),
@@ -303,35 +305,3 @@ def a_window(rng: np.random.Generator, frames: int = 48) -> Window:
     scores = rng.uniform(0, 1, (frames, 17)) * (rng.random((frames, 17)) > 0.1)
     times = np.arange(frames) / 24
     return Window(1, 0.0, 2.0, times, keypoints.astype(np.float32), scores.astype(np.float32), (360, 480))
-
-
-def test_both_engines_give_the_same_probabilities(rng: np.random.Generator) -> None:
-    checkpoint = ROOT / "checkpoints" / "stgcn_fall.pth"
-    settings = RecognizerSettings("torch", str(checkpoint), str(CONFIGS / "stgcn_fall_best.py"))
-    windows = [a_window(rng, frames) for frames in (48, 30, 7)]
-    in_torch = make_recognizer(settings)
-    live = Recognizer()
-    assert (in_torch.normalization, in_torch.frames, in_torch.window_s) == (
-        live.normalization,
-        live.frames,
-        live.window_s,
-    )
-    falls, others = ([score.fall for score in engine(windows)] for engine in (in_torch, live))
-    np.testing.assert_allclose(others, falls, atol=1e-4)
-    with pytest.raises(FalldetError, match=r"takes a \.pth file, not .*stgcn_fall\.onnx"):
-        make_recognizer(RecognizerSettings("torch"))
-
-
-def test_the_torch_engine_is_mmaction2s_inference_skeleton(rng: np.random.Generator) -> None:
-    from mmaction.apis import inference_skeleton
-
-    recognizer = TorchRecognizer(CONFIGS / "stgcn_fall_best.py", ROOT / "checkpoints" / "stgcn_fall.pth")
-    window = a_window(rng)
-    halves = np.round(window.keypoints * 4) / 4  # inference_skeleton stores joints as float16
-    scores = window.scores.astype(np.float16).astype(np.float32)
-    rounded = Window(1, 0.0, 2.0, window.time_s, halves, scores, window.image_hw)
-    poses = [
-        {"keypoints": joints[None], "keypoint_scores": row[None]} for joints, row in zip(halves, scores, strict=True)
-    ]
-    expected = inference_skeleton(recognizer.network, poses, window.image_hw, recognizer._pipeline).pred_score[1]
-    assert recognizer([rounded])[0].fall == pytest.approx(float(expected), abs=1e-4)

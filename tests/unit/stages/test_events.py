@@ -1,9 +1,10 @@
-"""Fall events: a table of stories of score and posture, one alert per fall, and bounded memory."""
+"""The event rule: a table of stories of score and posture, one alert per fall, its states, and bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from falldet.errors import FalldetError
+from falldet.pipeline.config import Config
 from falldet.stages.events import EventDecoder, EventSettings
 from falldet.stages.posture import read_postures
 from falldet.types import Event, EventState, People, PersonScore
@@ -22,13 +25,13 @@ UPRIGHT, BENT, LYING = 0.0, 25.0, 90.0  # how far the body is turned, degrees
 
 @dataclass(frozen=True)
 class Act:
-    """One person over some time: number, seconds from and to, posture, score, place of the hips."""
+    """One person over some time: track id, seconds from and to, posture, score, x of the hips in pixels."""
 
     track_id: int
     start_s: float
     stop_s: float
     posture: float
-    fall: float
+    score: float
     x: float = 300.0
 
 
@@ -42,7 +45,7 @@ def body(posture: float, x: float) -> np.ndarray:
 
 
 STORY = EventSettings(alert_threshold=0.6, low_threshold=0.3, immediate_threshold=0.95, lying_hold_s=0.15)
-"""The stories are told in these numbers, whatever the shipped ones are."""
+"""The settings of the stories, whatever the defaults are."""
 
 
 def people_of(acts: list[Act]) -> People:
@@ -61,20 +64,29 @@ def push(decoder: EventDecoder, scores: list[PersonScore], people: People, time_
 def play(
     acts: list[Act], event_settings: EventSettings | None = None, stop_s: float | None = None, fps: float = FPS
 ) -> tuple[list[Event], list[list[Event]]]:
-    """Return each event as it was last told, and everything told, frame by frame."""
+    """Return the last update of each event, and the updates of each frame; the last item is the flush."""
     decoder = EventDecoder(event_settings or STORY)
-    last: dict[tuple[int, float], Event] = {}
-    told = []
+    last: dict[str, Event] = {}
+    updates = []
     stop_s = stop_s or max(act.stop_s for act in acts)
+    for time_s, scores, people in frames_of(acts, stop_s, fps):
+        updates.append(push(decoder, scores, people, time_s))
+        last |= {event.id: event for event in updates[-1]}
+    updates.append(decoder.flush([], stop_s))
+    last |= {event.id: event for event in updates[-1]}
+    return sorted(last.values(), key=lambda event: event.alert_s), updates
+
+
+def frames_of(acts: list[Act], stop_s: float, fps: float = FPS) -> Iterator[tuple[float, list[PersonScore], People]]:
+    """Yield time, scores and people of each frame of a story."""
     for index in range(round(stop_s * fps)):
         time_s = index / fps
         here = [act for act in acts if act.start_s <= time_s < act.stop_s]
-        scores = [PersonScore(act.track_id, index, time_s, act.fall) for act in here]
-        told.append(push(decoder, scores, people_of(here), time_s))
-        last |= {(event.track_id, event.alert_s): event for event in told[-1]}
-    told.append(decoder.flush([], stop_s))
-    last |= {(event.track_id, event.alert_s): event for event in told[-1]}
-    return sorted(last.values(), key=lambda event: event.alert_s), told
+        yield time_s, [PersonScore(act.track_id, index, time_s, act.score) for act in here], people_of(here)
+
+
+def states_of(updates: list[list[Event]]) -> list[EventState]:
+    return [event.state for found in updates for event in found]
 
 
 def walk(stop_s: float, track_id: int = 1, start_s: float = 0.0, x: float = 300.0) -> Act:
@@ -84,8 +96,8 @@ def walk(stop_s: float, track_id: int = 1, start_s: float = 0.0, x: float = 300.
 FALL_AND_LIE = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, 0.8), Act(1, 4.4, 12, LYING, 0.1)]
 
 
-def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
-    events, told = play(FALL_AND_LIE)
+def test_event_decoder_raises_one_alert_per_fall_with_onset_and_peak() -> None:
+    events, updates = play(FALL_AND_LIE)
     assert len(events) == 1
     event = events[0]
     assert (event.track_id, event.end_s, event.state) == (1, None, EventState.FALLEN)
@@ -95,8 +107,7 @@ def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
     assert event.score == pytest.approx(0.8)
     x0, y0, x1, y1 = event.box
     assert x1 - x0 > y1 - y0
-    states = [event.state for events in told for event in events]
-    assert states == [EventState.FALLING, EventState.FALLEN]
+    assert states_of(updates) == [EventState.FALLING, EventState.FALLEN]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +135,17 @@ def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
     ],
     ids=[
         "walking",
-        "squatting with a score between alert and sure",
-        "bending with a score between alert and sure",
+        "squatting with a score between alert and immediate threshold",
+        "bending with a score between alert and immediate threshold",
         "lying after the score",
         "lying too long after the score",
-        "sure score",
+        "immediate score",
         "lying, score just below",
         "lying, score just enough",
         "a deep bow that lasts a moment",
-        "sure score of somebody whom the edge cuts off",
-        "out of the picture through its edge after the score",
-        "fall at the edge",
+        "immediate score of a truncated person",
+        "out of the image through its border after the score",
+        "fall at the border",
         "lying in bed",
         "out of sight after the score",
         "out of sight after a low score",
@@ -144,33 +155,39 @@ def test_a_fall_is_one_alert_with_its_onset_and_peak() -> None:
         "score that swings around the threshold",
     ],
 )
-def test_stories(acts: list[Act], alerts: int) -> None:
+def test_event_decoder_alerts_by_score_and_posture(acts: list[Act], alerts: int) -> None:
     events, _ = play(acts, stop_s=max(act.stop_s for act in acts) + 3)
     assert len(events) == alerts
 
 
-def test_recovery_ends_the_event_when_the_person_was_upright_again() -> None:
-    events, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+def test_event_decoder_ends_the_event_at_the_recovery() -> None:
+    events, updates = play([*FALL_AND_LIE, walk(30, start_s=12)])
     assert [event.state for event in events] == [EventState.RECOVERED]
     assert events[0].end_s == pytest.approx(12.0, abs=1 / FPS)
-    told_s = next(i for i, found in enumerate(told) if found and found[0].state is EventState.RECOVERED) / FPS
-    assert told_s == pytest.approx(13.0, abs=2 / FPS)  # recover_s later
+    assert states_of(updates) == [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
+    recovered_s = next(i for i, found in enumerate(updates) if found and found[0].state is EventState.RECOVERED) / FPS
+    assert recovered_s == pytest.approx(13.0, abs=2 / FPS)  # recover_s later
 
 
-def test_having_stood_before_the_alert_is_no_recovery() -> None:
-    sure = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), Act(1, 3.2, 4, BENT, 0.9), Act(1, 4, 9, LYING, 0.1)]
-    unseen = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.8), Act(1, 6, 9, LYING, 0.1)]
-    for acts in (sure, unseen):
+def test_event_decoder_reports_no_recovered_person_as_lost() -> None:
+    _, updates = play([*FALL_AND_LIE, walk(16, start_s=12)], stop_s=30)
+    assert states_of(updates) == [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
+
+
+def test_event_decoder_takes_standing_before_the_alert_for_no_recovery() -> None:
+    immediate = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), Act(1, 3.2, 4, BENT, 0.9), Act(1, 4, 9, LYING, 0.1)]
+    out_of_sight = [walk(3), Act(1, 3, 3.2, UPRIGHT, 0.8), Act(1, 6, 9, LYING, 0.1)]
+    for acts in (immediate, out_of_sight):
         events, _ = play(acts)
         assert [(event.state, event.end_s) for event in events] == [(EventState.FALLEN, None)]
 
 
-def test_somebody_who_sits_up_for_a_moment_has_not_recovered() -> None:
+def test_event_decoder_takes_sitting_up_for_a_moment_for_no_recovery() -> None:
     events, _ = play([*FALL_AND_LIE, walk(12.6, start_s=12), Act(1, 12.6, 16, LYING, 0.1)])
     assert [(event.end_s, event.state) for event in events] == [(None, EventState.FALLEN)]
 
 
-def test_a_second_fall_long_after_recovery_is_a_second_alert() -> None:
+def test_event_decoder_alerts_again_long_after_the_recovery() -> None:
     later = [replace(act, start_s=act.start_s + 22, stop_s=act.stop_s + 22) for act in FALL_AND_LIE]
     events, _ = play([*FALL_AND_LIE, walk(22, start_s=12), *later])
     assert len(events) == 2
@@ -178,10 +195,10 @@ def test_a_second_fall_long_after_recovery_is_a_second_alert() -> None:
     assert events[1].alert_s - events[0].alert_s == pytest.approx(22, abs=2 / FPS)
 
 
-@pytest.mark.parametrize("unseen_s", [0.0, 0.4, 2.0])
-def test_one_fall_is_one_alert_though_the_number_changes_in_it(unseen_s: float) -> None:
-    again_s = 4.2 + unseen_s
-    events, _ = play(
+@pytest.mark.parametrize("gap_s", [0.0, 0.4, 2.0])
+def test_event_decoder_raises_one_alert_though_the_track_id_changes_after_it(gap_s: float) -> None:
+    again_s = 4.2 + gap_s
+    events, updates = play(
         [
             walk(3),
             Act(1, 3, 3.6, BENT, 0.5),
@@ -191,17 +208,19 @@ def test_one_fall_is_one_alert_though_the_number_changes_in_it(unseen_s: float) 
         ]
     )
     assert [event.track_id for event in events] == [1]
+    assert {event.id for found in updates for event in found} == {events[0].id}
 
 
-def test_a_number_that_changes_before_the_alert_leaves_one_alert() -> None:
+def test_event_decoder_raises_one_alert_though_the_track_id_changes_before_it() -> None:
     events, _ = play([walk(3), Act(1, 3, 3.4, BENT, 0.8), Act(2, 3.5, 4.6, LYING, 0.8), Act(2, 4.6, 10, LYING, 0.1)])
     assert [event.track_id for event in events] == [2]
 
 
-def test_whoever_gets_up_under_another_number_ends_the_event() -> None:
+def test_event_decoder_ends_an_event_by_the_recovery_under_another_track_id() -> None:
     acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.5, 9, LYING, 0.1), walk(13, 2, 9)]
-    events, _ = play(acts)
+    events, updates = play(acts)
     assert [(event.track_id, event.state) for event in events] == [(1, EventState.RECOVERED)]
+    assert {event.id for found in updates for event in found} == {events[0].id}, "the hand-over keeps the id"
     assert events[0].end_s == pytest.approx(9.0, abs=1 / FPS)
 
 
@@ -215,30 +234,67 @@ def test_whoever_gets_up_under_another_number_ends_the_event() -> None:
     ],
     ids=["stands by", "comes to help", "lay there all along", "turns up lying elsewhere"],
 )
-def test_an_event_does_not_pass_to_somebody_else(other: list[Act]) -> None:
+def test_event_decoder_hands_no_event_to_another_person(other: list[Act]) -> None:
     acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), *other]
     events, _ = play(acts)
-    assert [(event.track_id, event.state, event.end_s) for event in events] == [(1, EventState.FALLEN, None)]
+    assert [(event.track_id, event.state, event.end_s) for event in events] == [(1, EventState.LOST, None)]
 
 
-def test_an_event_whose_person_is_gone_for_good_is_off_after_the_cool_down() -> None:
-    acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1)]
+def test_event_decoder_reports_a_person_out_of_sight_as_lost_once() -> None:
     decoder = EventDecoder(STORY)
-    on = []
-    for index in range(round(14 * FPS)):
-        time_s = index / FPS
-        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
-        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
-        on += [time_s] if decoder.current else []
-    assert max(on) == pytest.approx(6 + EventSettings().cool_down_s, abs=2 / FPS)
+    active_s, updates = [], []
+    for time_s, scores, people in frames_of([*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1)], 20):
+        updates += [(time_s, event) for event in push(decoder, scores, people, time_s)]
+        active_s += [time_s] if decoder.active_events else []
+    assert [event.state for _, event in updates] == [EventState.FALLING, EventState.FALLEN, EventState.LOST]
+    lost_s, lost = updates[-1]
+    assert lost_s == pytest.approx(6 + STORY.cool_down_s, abs=2 / FPS)
+    assert lost.end_s is None
+    assert max(active_s) == pytest.approx(lost_s, abs=1.1 / FPS)
+    assert decoder.flush([], 20.0) == []
 
 
-def test_of_two_people_the_right_one() -> None:
+def test_event_decoder_reports_a_person_lost_while_falling_as_lost() -> None:
+    events, updates = play([walk(3), Act(1, 3, 3.4, LYING, 0.9)], stop_s=12)
+    assert states_of(updates) == [EventState.FALLING, EventState.LOST]
+    assert events[0].end_s is None
+
+
+def test_event_decoder_gives_each_event_one_id_of_its_own() -> None:
+    later = [replace(act, start_s=act.start_s + 22, stop_s=act.stop_s + 22) for act in FALL_AND_LIE]
+    other = [replace(act, track_id=2, x=900) for act in FALL_AND_LIE]
+    events, updates = play([*FALL_AND_LIE, walk(22, start_s=12), *later, *other], stop_s=45)
+    assert len(events) == len({event.id for event in events}) == 3
+    identities = {(event.id, event.track_id, event.alert_s, event.start_s) for found in updates for event in found}
+    assert len(identities) == 3
+    assert len(states_of(updates)) > 6
+
+
+@pytest.mark.parametrize("started", [None, datetime(2024, 3, 31, 23, 59, 57, tzinfo=UTC)])
+def test_event_decoder_stores_source_and_wall_time(started: datetime | None) -> None:
+    decoder = EventDecoder(STORY, "hall", started)
+    (event, *rest) = [
+        event
+        for time_s, scores, people in frames_of(FALL_AND_LIE, 12)
+        for event in push(decoder, scores, people, time_s)
+    ]
+    assert event.source == "hall"
+    assert event.id.endswith("-hall-1")
+    if started is None:
+        assert event.wall_time is None
+        assert event.id.startswith(f"{event.alert_s:.3f}-")
+    else:
+        assert event.wall_time == started + timedelta(seconds=event.alert_s)
+        assert event.id.startswith("20240401T000000")
+    assert {(each.id, each.source, each.wall_time) for each in rest} == {(event.id, "hall", event.wall_time)}
+
+
+def test_event_decoder_alerts_for_the_person_who_falls() -> None:
     events, _ = play([*FALL_AND_LIE, walk(12, 2, x=900), walk(12, 3, x=1500)])
     assert [event.track_id for event in events] == [1]
 
 
-def test_two_falls_at_two_places_are_two_alerts() -> None:
+def test_event_decoder_raises_two_alerts_for_falls_at_two_places() -> None:
     other = [replace(act, track_id=2, x=1500) for act in FALL_AND_LIE]
     events, _ = play([*FALL_AND_LIE, *other])
     assert sorted(event.track_id for event in events) == [1, 2]
@@ -246,7 +302,7 @@ def test_two_falls_at_two_places_are_two_alerts() -> None:
 
 @pytest.mark.parametrize("later_s", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("apart_px", [40.0, 150.0])
-def test_two_neighbours_who_fall_are_two_alerts(later_s: float, apart_px: float) -> None:
+def test_event_decoder_raises_two_alerts_for_two_neighbors_who_fall(later_s: float, apart_px: float) -> None:
     first = FALL_AND_LIE
     second = [
         walk(3 + later_s, 2, x=300 + apart_px),
@@ -258,7 +314,7 @@ def test_two_neighbours_who_fall_are_two_alerts(later_s: float, apart_px: float)
     assert sorted(event.track_id for event in events) == [1, 2]
 
 
-def test_whoever_helps_and_falls_on_the_same_spot_is_a_second_alert() -> None:
+def test_event_decoder_raises_a_second_alert_for_a_helper_who_falls_at_the_same_place() -> None:
     helper = [
         walk(6, 2, 4.5, x=330),
         Act(2, 6, 6.6, BENT, 0.5, 330),
@@ -270,7 +326,7 @@ def test_whoever_helps_and_falls_on_the_same_spot_is_a_second_alert() -> None:
 
 
 BED = (((0.2, 0.3), (0.4, 0.3), (0.4, 0.7), (0.2, 0.7)),)
-"""A zone around the place (300, 300) of a picture of 1000 x 600 pixels."""
+"""A zone around (300, 300) in an image of 1000 x 600 pixels."""
 
 
 @pytest.mark.parametrize(
@@ -283,66 +339,65 @@ BED = (((0.2, 0.3), (0.4, 0.3), (0.4, 0.7), (0.2, 0.7)),)
         ([Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 9, LYING, 0.1, x=450)], 1),
         ([walk(3, x=450), Act(1, 3, 3.2, BENT, 0.8, x=450), Act(1, 3.2, 9, LYING, 0.1)], 0),
     ],
-    ids=["in it", "sure, in it", "unseen in it", "beside it", "rolls out of it", "falls into it"],
+    ids=["inside", "immediate score inside", "out of sight inside", "outside", "rolls out of it", "falls into it"],
 )
-def test_falls_in_a_zone_to_ignore_raise_no_alert(acts: list[Act], alerts: int) -> None:
+def test_event_decoder_raises_no_alert_in_an_ignore_zone(acts: list[Act], alerts: int) -> None:
     events, _ = play(acts, replace(STORY, ignore_zones=BED), stop_s=12)
     assert len(events) == alerts
     assert len(play(acts, stop_s=12)[0]) == 1
 
 
-def test_a_zone_keeps_off_only_who_is_in_it() -> None:
+def test_event_decoder_ignores_only_the_person_in_an_ignore_zone() -> None:
     events, _ = play(
         [*FALL_AND_LIE, *[replace(act, track_id=2, x=700) for act in FALL_AND_LIE]], replace(STORY, ignore_zones=BED)
     )
     assert [event.track_id for event in events] == [2]
 
 
-def test_lying_is_timed_from_the_first_moment_to_getting_up() -> None:
-    events, told = play([*FALL_AND_LIE, walk(16, start_s=12)])
+def test_event_decoder_times_lying_from_the_first_lying_posture_to_the_recovery() -> None:
+    events, updates = play([*FALL_AND_LIE, walk(16, start_s=12)])
     assert events[0].lying_s == pytest.approx(12 - 3.6, abs=1 / FPS)
     assert not events[0].long_lie
-    assert [event.state for found in told for event in found] == list(EventState), "a longer time alone is no news"
+    states = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
+    assert states_of(updates) == states, "a longer time alone is no update"
 
 
-def test_lying_is_timed_while_it_lasts_also_under_another_number() -> None:
+def test_event_decoder_times_lying_while_it_lasts_also_under_another_track_id() -> None:
     decoder = EventDecoder(STORY)
     acts = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), Act(2, 6.6, 11, LYING, 0.1)]
     times = {}
-    for index in range(round(11 * FPS)):
-        time_s = index / FPS
-        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
-        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
-        for event in decoder.current.values():
+    for time_s, scores, people in frames_of(acts, 11):
+        push(decoder, scores, people, time_s)
+        for event in decoder.active_events.values():
             times[time_s] = event.lying_s
     values = list(times.values())
     assert values == sorted(values)
     assert times[5.52] == pytest.approx(5.52 - 3.6, abs=1 / FPS)
-    assert times[6.4] == pytest.approx(6.0 - 3.6, abs=2 / FPS), "only what was seen counts"
+    assert times[6.4] == pytest.approx(6.0 - 3.6, abs=2 / FPS), "only observed time counts"
     assert max(values) == pytest.approx(11 - 3.6, abs=2 / FPS)
 
 
-def test_whoever_was_not_seen_lying_has_not_lain() -> None:
+def test_event_decoder_times_no_lying_without_a_lying_posture() -> None:
     events, _ = play([walk(3), Act(1, 3, 3.2, UPRIGHT, 0.97), walk(9, start_s=3.2)])
     assert [event.lying_s for event in events] == [0.0]
 
 
-def test_a_long_lie_is_told_once() -> None:
-    _, told = play([*FALL_AND_LIE, walk(16, start_s=12)], replace(STORY, long_lie_s=5.0))
-    at_s = [index / FPS for index, found in enumerate(told) if any(event.long_lie for event in found)]
+def test_event_decoder_reports_a_long_lie_once() -> None:
+    _, updates = play([*FALL_AND_LIE, walk(16, start_s=12)], replace(STORY, long_lie_s=5.0))
+    at_s = [index / FPS for index, found in enumerate(updates) if any(event.long_lie for event in found)]
     assert at_s[0] == pytest.approx(3.6 + 5.0, abs=2 / FPS)
-    assert [event.state for found in told for event in found] == [
+    assert states_of(updates) == [
         EventState.FALLING,
         EventState.FALLEN,
         EventState.FALLEN,
         EventState.RECOVERED,
     ]
-    assert told[-1] == []
+    assert updates[-1] == []
 
 
 @given(st.permutations([1, 2, 3]), st.sampled_from([0.0, 0.7, 2.0]))
 @settings(max_examples=12, deadline=None)
-def test_the_order_of_people_changes_no_event(order: list[int], later_s: float) -> None:
+def test_event_decoder_gives_the_same_events_in_any_order_of_people(order: list[int], later_s: float) -> None:
     acts = {
         1: FALL_AND_LIE,
         2: [
@@ -351,19 +406,19 @@ def test_the_order_of_people_changes_no_event(order: list[int], later_s: float) 
         ],
         3: [walk(12, 3, x=420)],
     }
-    straight, _ = play([act for number in (1, 2, 3) for act in acts[number]])
-    mixed, _ = play([act for number in order for act in acts[number]])
+    straight, _ = play([act for track_id in (1, 2, 3) for act in acts[track_id]])
+    mixed, _ = play([act for track_id in order for act in acts[track_id]])
     by_id = {event.track_id: event for event in straight}
     assert by_id == {event.track_id: event for event in mixed}
     assert set(by_id) == {1, 2}
 
 
 @pytest.mark.parametrize("fps", [10.0, 15.0, 25.0, 30.0])
-def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
+def test_event_decoder_gives_the_same_events_at_every_frame_rate(fps: float) -> None:
     acts = [*FALL_AND_LIE, walk(16, start_s=12), *[replace(act, track_id=2, x=900) for act in FALL_AND_LIE[1:]]]
-    told, at_rate = (play(acts, stop_s=16, fps=rate)[0] for rate in (FPS, fps))
-    assert [(event.track_id, event.state) for event in told] == [(event.track_id, event.state) for event in at_rate]
-    for event, same in zip(told, at_rate, strict=True):
+    events, at_rate = (play(acts, stop_s=16, fps=rate)[0] for rate in (FPS, fps))
+    assert [(event.track_id, event.state) for event in events] == [(event.track_id, event.state) for event in at_rate]
+    for event, same in zip(events, at_rate, strict=True):
         slack_s = 1 / fps + 1 / FPS
         assert same.alert_s == pytest.approx(event.alert_s, abs=slack_s)
         assert same.start_s == pytest.approx(event.start_s, abs=slack_s)
@@ -372,8 +427,8 @@ def test_a_story_is_the_same_at_every_frame_rate(fps: float) -> None:
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0])
-def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: float) -> None:
-    """With every time scaled, also those of the settings, events are the same but for the scale."""
+def test_event_decoder_scales_with_all_times_scaled(factor: float) -> None:
+    """With every time scaled, also those of the settings, the times of the events are scaled and nothing else."""
     acts = [*FALL_AND_LIE, walk(16, start_s=12)]
     names = ("lying_hold_s", "confirm_s", "recover_s", "cool_down_s", "long_lie_s")
     slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
@@ -385,7 +440,7 @@ def test_a_story_in_slow_motion_under_slower_settings_is_the_same_story(factor: 
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.1, 0.5])
-def test_a_fall_in_the_first_second_of_a_track_is_not_lost(start_s: float) -> None:
+def test_event_decoder_alerts_for_a_fall_in_the_first_second_of_a_track(start_s: float) -> None:
     fall = [Act(1, start_s, start_s + 0.4, BENT, 0.7), Act(1, start_s + 0.4, 6, LYING, 0.9)]
     events, _ = play([walk(start_s), *fall] if start_s else fall)
     assert [event.track_id for event in events] == [1]
@@ -393,8 +448,8 @@ def test_a_fall_in_the_first_second_of_a_track_is_not_lost(start_s: float) -> No
 
 @given(st.integers(0, 150), st.sampled_from([0.5, 0.8, 0.97]))
 @settings(max_examples=40, deadline=None)
-def test_no_alert_is_lost_where_the_stream_breaks_off(frames: int, peak: float) -> None:
-    """What had been told by then is kept, and a candidate seen lying is decided by the flush."""
+def test_event_decoder_keeps_every_alert_when_the_stream_ends(frames: int, peak: float) -> None:
+    """Events reported by then are kept, and the flush decides a candidate that lies."""
     acts = [walk(3), Act(1, 3, 3.6, BENT, 0.5), Act(1, 3.6, 4.4, LYING, peak), Act(1, 4.4, 12, LYING, 0.1)]
     events, _ = play(acts, stop_s=max(frames, 1) / FPS)
     lain_s = frames / FPS - 3.6
@@ -404,18 +459,15 @@ def test_no_alert_is_lost_where_the_stream_breaks_off(frames: int, peak: float) 
         assert events == []
 
 
-def test_the_alert_is_on_in_current_from_the_alert_to_the_end() -> None:
+def test_event_decoder_active_events_last_from_the_alert_to_the_recovery() -> None:
     decoder = EventDecoder(STORY)
-    on = []
-    acts = [*FALL_AND_LIE, walk(16, start_s=12)]
-    for index in range(round(16 * FPS)):
-        time_s = index / FPS
-        here = [act for act in acts if act.start_s <= time_s < act.stop_s]
-        push(decoder, [PersonScore(a.track_id, index, time_s, a.fall) for a in here], people_of(here), time_s)
-        on += [time_s] if 1 in decoder.current else []
-    assert min(on) == pytest.approx(3.8, abs=1 / FPS)
-    assert max(on) == pytest.approx(13.0, abs=2 / FPS)
-    np.testing.assert_allclose(np.diff(on), 1 / FPS)
+    active_s = []
+    for time_s, scores, people in frames_of([*FALL_AND_LIE, walk(16, start_s=12)], 16):
+        push(decoder, scores, people, time_s)
+        active_s += [time_s] if 1 in decoder.active_events else []
+    assert min(active_s) == pytest.approx(3.8, abs=1 / FPS)
+    assert max(active_s) == pytest.approx(13.0, abs=2 / FPS)
+    np.testing.assert_allclose(np.diff(active_s), 1 / FPS)
 
 
 @pytest.mark.parametrize(
@@ -427,23 +479,23 @@ def test_the_alert_is_on_in_current_from_the_alert_to_the_end() -> None:
         (Act(1, 3, 3.3, UPRIGHT, 0.7), 0),
         (Act(1, 3, 3.3, LYING, 0.4), 0),
     ],
-    ids=["lying", "not lying for long", "sure", "upright", "low score"],
+    ids=["lying", "not lying for long", "immediate score", "upright", "low score"],
 )
-def test_flush_decides_candidates(last: Act, alerts: int) -> None:
-    """The end of the video comes with the last scores still on their way."""
+def test_event_decoder_flush_decides_candidates(last: Act, alerts: int) -> None:
+    """At the end of a video the last scores are still pending."""
     decoder = EventDecoder(STORY)
     for index in range(round(last.stop_s * FPS)):
         time_s = index / FPS
         here = last if time_s >= last.start_s else walk(3)
-        scores = [] if here is last else [PersonScore(1, index, time_s, here.fall)]
+        scores = [] if here is last else [PersonScore(1, index, time_s, here.score)]
         assert push(decoder, scores, people_of([here]), time_s) == []
-    events = decoder.flush([PersonScore(1, 39, 3.1, last.fall)], last.stop_s)
+    events = decoder.flush([PersonScore(1, 39, 3.1, last.score)], last.stop_s)
     assert len(events) == alerts
     assert all(event.end_s is None and event.alert_s == last.stop_s for event in events)
     assert decoder.flush([], 9.0) == []
 
 
-def test_an_event_never_comes_before_its_evidence() -> None:
+def test_event_decoder_raises_no_alert_before_its_evidence() -> None:
     for acts in (FALL_AND_LIE, [walk(3), Act(1, 3, 3.5, UPRIGHT, 0.97), Act(1, 3.5, 9, LYING, 0.1)]):
         for events in play(acts)[1]:
             for event in events:
@@ -453,56 +505,89 @@ def test_an_event_never_comes_before_its_evidence() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([UPRIGHT, BENT, LYING, None])), min_size=5, max_size=80))
 @settings(max_examples=40, deadline=None)
-def test_alerts_of_one_place_are_apart_and_told_in_order(steps: list[tuple[float, float | None]]) -> None:
-    acts = [Act(1, i / 2, (i + 1) / 2, posture, fall) for i, (fall, posture) in enumerate(steps) if posture is not None]
+def test_event_decoder_reports_states_in_order_and_keeps_alerts_of_one_place_apart(
+    steps: list[tuple[float, float | None]],
+) -> None:
+    acts = [
+        Act(1, i / 2, (i + 1) / 2, posture, score) for i, (score, posture) in enumerate(steps) if posture is not None
+    ]
     if not acts:
         return
-    events, told = play(acts, stop_s=len(steps) / 2)
+    events, updates = play(acts, stop_s=len(steps) / 2)
     alerts = [event.alert_s for event in events]
     assert all(b - a >= EventSettings().cool_down_s for a, b in pairwise(alerts))
-    order = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED]
-    ranks: dict[tuple[int, float], int] = {}
-    for found in told:
-        for event in found:
-            key = (event.track_id, event.alert_s)
-            assert order.index(event.state) >= ranks.get(key, 0)
-            assert (event.end_s is None) == (event.state is not EventState.RECOVERED)
-            assert event.start_s <= event.peak_s
-            assert event.start_s <= event.alert_s
-            assert event.end_s is None or event.end_s >= event.alert_s
-            ranks[key] = order.index(event.state)
+    order = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED, EventState.LOST]
+    ranks: dict[str, int] = {}
+    for event in (event for found in updates for event in found):
+        assert order.index(event.state) >= ranks.get(event.id, 0)
+        assert ranks.get(event.id, 0) < 2, "recovered and lost are final"
+        assert (event.end_s is None) == (event.state is not EventState.RECOVERED)
+        assert event.start_s <= event.peak_s
+        assert event.start_s <= event.alert_s
+        assert event.end_s is None or event.end_s >= event.alert_s
+        ranks[event.id] = order.index(event.state)
 
 
-def test_reset_forgets_everything() -> None:
+def test_event_decoder_reset_forgets_everything() -> None:
     decoder = EventDecoder(STORY)
     push(decoder, [PersonScore(1, 0, 0.0, 0.99)], people_of([Act(1, 0, 1, LYING, 0.99)]), 0.0)
-    assert decoder.current
+    assert decoder.active_events
     decoder.reset()
-    assert not decoder.current
+    assert not decoder.active_events
     assert decoder.flush([], 1.0) == []
 
 
-def test_memory_is_bounded_though_everybody_falls_and_is_lost() -> None:
+def test_event_decoder_memory_is_bounded_though_every_person_falls_and_is_lost() -> None:
     decoder = EventDecoder(STORY)
     for index in range(3000):
         time_s, track = index / 10, index // 100
         phase = index % 100
         act = Act(track, 0, 0, LYING if phase > 40 else UPRIGHT, 0.9 if 40 <= phase < 50 else 0.1, x=600.0 * track)
-        push(decoder, [PersonScore(track, index, time_s, act.fall)], people_of([act]), time_s)
-        assert len(decoder._people) <= 4
-        assert len(decoder._places) <= 4
+        push(decoder, [PersonScore(track, index, time_s, act.score)], people_of([act]), time_s)
+        assert len(decoder._tracks) <= 4
+        assert len(decoder._fallen_at) <= 4
 
 
 @pytest.mark.parametrize(
-    "numbers",
+    "thresholds",
     [{"low_threshold": 0.98}, {"alert_threshold": 0.995}, {"low_threshold": -0.1}, {"upright_threshold": 0.7}],
 )
-def test_thresholds_out_of_order_are_refused(numbers: dict[str, float]) -> None:
+def test_event_settings_refuse_thresholds_out_of_order(thresholds: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
-        EventSettings(**numbers)
+        EventSettings(**thresholds)
 
 
-def test_scores_of_unknown_people_are_passed_over(people_factory: Callable[..., People]) -> None:
+def test_event_settings_take_zones_of_a_configuration_file_as_tuples() -> None:
+    zones = [[[0.2, 0.2], [0.6, 0.2], [0.6, 0.6], [0.2, 0.6]]]
+    expected = (((0.2, 0.2), (0.6, 0.2), (0.6, 0.6), (0.2, 0.6)),)
+    assert Config.from_groups({"events": {"ignore_zones": zones}}).events.ignore_zones == expected
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [
+        [[[0.1, 0.1], [0.2, 0.2]]],
+        [[[0.1, 0.1], [0.2, 0.2], [0.3, 1.2]]],
+        [[[10, 20], [200, 20], [200, 400]]],
+        [[[0.1, 0.1], [0.2, 0.2], [float("nan"), 0.2]]],
+        [[[0.1, 0.1], [0.2, 0.2], [0.3]]],
+        [[0.1, 0.2, 0.3]],
+        ["bed"],
+        [7],
+    ],
+    ids=["two points", "outside the image", "pixels", "nan", "half a point", "no points", "a word", "a number"],
+)
+def test_event_settings_refuse_a_wrong_zone_with_an_example(zones: list) -> None:
+    with pytest.raises(FalldetError, match=r"events: zone 1 is .* three or more points \[x, y\], in normalized image"):
+        Config.from_groups({"events": {"ignore_zones": zones}})
+
+
+def test_event_settings_refuse_zones_that_are_no_list() -> None:
+    with pytest.raises(FalldetError, match=r"events.ignore_zones = 'bed' has the wrong type"):
+        Config.from_groups({"events": {"ignore_zones": "bed"}})
+
+
+def test_event_decoder_ignores_scores_of_unknown_tracks(people_factory: Callable[..., People]) -> None:
     decoder = EventDecoder(STORY)
     assert push(decoder, [PersonScore(5, 0, 0.0, 0.99)], people_factory((100, 200)), 0.0) == []
     assert decoder.flush([PersonScore(5, 1, 0.1, 0.99)], 0.1) == []

@@ -1,9 +1,8 @@
-"""Which frames are looked at, at every frame rate and with clocks that aren't exact."""
+"""Frame sampling at every frame rate, with inexact clocks, and with the three rates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -12,55 +11,56 @@ from falldet.stages.frame_sampling import FrameSampler, SamplingSettings
 from falldet.types import WindowScore
 
 
-def looked_at(times_s: np.ndarray, poses_per_s: float) -> np.ndarray:
-    pace = FrameSampler(SamplingSettings(poses_per_s))
-    return np.array([sampling.should_process(float(time_s)) for time_s in times_s])
+def processed(times_s: np.ndarray, active_fps: float) -> np.ndarray:
+    """Mask of the processed ones of frames at `times_s`."""
+    sampler = FrameSampler(SamplingSettings(active_fps))
+    return np.array([sampler.should_process(float(time_s)) for time_s in times_s])
 
 
-def test_by_default_every_frame_is_looked_at() -> None:
-    assert looked_at(np.arange(50) / 30, 0).all()
+def test_frame_sampler_processes_every_frame_at_a_rate_of_0() -> None:
+    assert processed(np.arange(50) / 30, 0).all()
 
 
 @pytest.mark.parametrize("fps", [5, 10, 12, 15, 15.001])
-def test_a_slow_source_is_looked_at_whole(fps: float) -> None:
-    assert looked_at(np.arange(300) / fps, 15).mean() > 0.99
+def test_frame_sampler_processes_every_frame_of_a_slow_source(fps: float) -> None:
+    assert processed(np.arange(300) / fps, 15).mean() > 0.99
 
 
 @pytest.mark.parametrize("digits", [2, 3, 9])
-def test_at_twice_the_rate_it_is_every_second_frame(digits: int) -> None:
+def test_frame_sampler_processes_every_second_frame_at_twice_the_rate(digits: int) -> None:
     times_s = np.round(np.arange(300) / 30, digits)
-    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(300) % 2 == 0)
+    np.testing.assert_array_equal(processed(times_s, 15), np.arange(300) % 2 == 0)
 
 
 @pytest.mark.parametrize("fps", [18, 20, 24, 25, 29.97, 30, 50, 60, 120])
-def test_a_quick_source_is_looked_at_at_the_rate_asked_for_and_evenly(fps: float) -> None:
+def test_frame_sampler_processes_a_fast_source_at_the_rate_and_evenly(fps: float) -> None:
     times_s = np.arange(round(20 * fps)) / fps
-    due_s = times_s[looked_at(times_s, 15)]
+    due_s = times_s[processed(times_s, 15)]
     assert len(due_s) == pytest.approx(300, abs=1)
     assert np.diff(due_s).max() <= 1 / 15 + 1 / fps + 1e-9
 
 
-def test_an_inexact_clock_leaves_no_hole(rng: np.random.Generator) -> None:
+def test_frame_sampler_leaves_no_hole_with_an_inexact_clock(rng: np.random.Generator) -> None:
     times_s = np.arange(600) / 30 + rng.uniform(-0.004, 0.004, 600)
-    np.testing.assert_array_equal(looked_at(times_s, 15), np.arange(600) % 2 == 0)
+    np.testing.assert_array_equal(processed(times_s, 15), np.arange(600) % 2 == 0)
 
 
-def test_a_gap_is_followed_by_a_frame_that_is_looked_at() -> None:
-    pace = FrameSampler(SamplingSettings(15))
-    assert [sampling.should_process(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
+def test_frame_sampler_processes_the_first_frame_after_a_gap() -> None:
+    sampler = FrameSampler(SamplingSettings(15))
+    assert [sampler.should_process(t) for t in (0.0, 0.033, 5.01, 5.03, 5.07)] == [True, False, True, False, True]
 
 
-def test_after_a_reset_the_next_frame_is_looked_at() -> None:
-    pace = FrameSampler(SamplingSettings(15))
-    assert sampling.should_process(10.0)
-    sampling.reset()
-    assert sampling.should_process(0.0)
+def test_frame_sampler_reset_makes_the_next_frame_processed() -> None:
+    sampler = FrameSampler(SamplingSettings(15))
+    assert sampler.should_process(10.0)
+    sampler.reset()
+    assert sampler.should_process(0.0)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("poses_per_s", -1),
+        ("active_fps", -1),
         ("idle_fps", 0),
         ("motion_threshold", -1),
         ("motion_hold_s", -1),
@@ -68,7 +68,7 @@ def test_after_a_reset_the_next_frame_is_looked_at() -> None:
         ("full_rate_hold_s", -1),
     ],
 )
-def test_a_number_out_of_its_range_is_refused(name: str, value: float) -> None:
+def test_sampling_settings_refuse_a_value_out_of_range(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} = {value} must"):
         SamplingSettings(**{name: value})
 
@@ -78,76 +78,96 @@ SETTINGS = SamplingSettings(
 )
 
 
-def looks(
+def processed_frames(
     speeds: Sequence[float | None],
     scores: Sequence[float] = (),
     settings: SamplingSettings = SETTINGS,
     fps: float = 30.0,
 ) -> list[int]:
-    """Frames that are looked at, when a look at frame i shows this speed, and a window of this score where given."""
-    pace, looked = FrameSampler(settings), []
-    for number, speed in enumerate(speeds):
-        if sampling.should_process(number / fps):
-            looked.append(number)
-            window_scores = [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, scores[number])] if scores else []
-            sampling.note(number / fps, speed, window_scores)
-    return looked
+    """Indices of the processed frames, where inference on frame i gives this speed and, if given, this window score."""
+    sampler, found = FrameSampler(settings), []
+    for index, speed in enumerate(speeds):
+        if sampler.should_process(index / fps):
+            found.append(index)
+            window_scores = [WindowScore(1, 0.0, 1.0, 0.0), WindowScore(2, 0.0, 1.0, scores[index])] if scores else []
+            sampler.update(index / fps, speed, window_scores)
+    return found
 
 
 @pytest.mark.parametrize(("speed", "step"), [(0.0, 6), (0.2, 6), (0.21, 2), (9.0, 2), (np.inf, 2)])
-def test_while_somebody_moves_it_looks_more_often(speed: float, step: int) -> None:
-    assert looks([speed] * 60) == list(range(0, 60, step))
+def test_frame_sampler_processes_more_frames_while_a_person_moves(speed: float, step: int) -> None:
+    assert processed_frames([speed] * 60) == list(range(0, 60, step))
 
 
 @pytest.mark.parametrize("fps", [15, 20, 24, 25, 29.97, 30, 50, 60])
 @pytest.mark.parametrize(("speed", "rate"), [(0.0, 5), (1.0, 15)])
-def test_the_rate_is_kept_at_every_frame_rate(fps: float, speed: float, rate: float) -> None:
-    assert len(looks([speed] * round(20 * fps), fps=fps)) == pytest.approx(20 * rate, abs=1)
+def test_frame_sampler_keeps_the_rates_at_every_frame_rate(fps: float, speed: float, rate: float) -> None:
+    assert len(processed_frames([speed] * round(20 * fps), fps=fps)) == pytest.approx(20 * rate, abs=1)
 
 
-def test_who_begins_to_move_is_noticed_with_the_next_look_and_so_is_who_stops_but_for_a_while() -> None:
+def test_frame_sampler_raises_the_rate_with_motion_and_lowers_it_after_the_hold() -> None:
     speeds = [0.0] * 20 + [1.0] * 10 + [0.0] * 30
-    assert looks(speeds) == [0, 6, 12, 18, *range(24, 38, 2), 42, 48, 54]
+    assert processed_frames(speeds) == [0, 6, 12, 18, *range(24, 38, 2), 42, 48, 54]
 
 
-def test_with_nobody_in_sight_it_is_as_alert_as_can_be_and_then_takes_the_room_for_empty() -> None:
-    assert looks([None] * 120) == [*range(0, 66, 2), *range(70, 120, 6)]
-    assert looks([0.0] * 60 + [None] * 90) == [*range(0, 60, 6), *range(60, 120, 2), *range(124, 150, 6)]
+def test_frame_sampler_keeps_the_active_rate_without_people_for_empty_hold_s() -> None:
+    assert processed_frames([None] * 120) == [*range(0, 66, 2), *range(70, 120, 6)]
+    assert processed_frames([0.0] * 60 + [None] * 90) == [*range(0, 60, 6), *range(60, 120, 2), *range(124, 150, 6)]
 
 
-def test_a_score_wakes_it_for_its_time() -> None:
+def test_frame_sampler_processes_every_frame_after_a_high_window_score() -> None:
     scores = [0.0] * 30
     scores[6] = 0.5
-    assert looks([0.0] * 30, scores) == [0, *range(6, 12), 17, 23, 29]
-    assert looks([1.0] * 30, [0.49] * 30) == list(range(0, 30, 2))
+    assert processed_frames([0.0] * 30, scores) == [0, *range(6, 12), 17, 23, 29]
+    assert processed_frames([1.0] * 30, [0.49] * 30) == list(range(0, 30, 2))
 
 
-def test_a_copy_foresees_without_disturbing() -> None:
-    pace = FrameSampler(SETTINGS)
-    sampling.should_process(0.0)
-    sampling.note(0.0, 0.0, [])
-    foresight = copy(pace)
-    assert [number for number in range(1, 13) if foresight.should_process(number / 30)] == [6, 12]
-    assert [number for number in range(1, 7) if sampling.should_process(number / 30)] == [6]
+def test_frame_sampler_forecast_predicts_without_changing_the_sampler() -> None:
+    sampler = FrameSampler(SETTINGS)
+    assert sampler.should_process(0.0)
+    sampler.update(0.0, 0.0, [])
+    for _ in range(2):
+        will_process = sampler.forecast()
+        assert [index for index in range(1, 13) if will_process(index / 30)] == [6, 12]
+    assert [index for index in range(1, 7) if sampler.should_process(index / 30)] == [6]
+
+
+def test_frame_sampler_forecast_follows_the_rate_after_an_update() -> None:
+    sampler = FrameSampler(SETTINGS)
+    assert sampler.should_process(0.0)
+    for speed, expected in ((1.0, [2, 4, 6, 8, 14]), (0.0, [6, 12])):  # the active rate lasts motion_hold_s
+        sampler.reset()
+        assert sampler.should_process(0.0)
+        sampler.update(0.0, speed, [])
+        will_process = sampler.forecast()
+        assert [index for index in range(1, 15) if will_process(index / 30)] == expected
+
+
+def test_frame_sampler_forecast_equals_the_decisions_without_an_update(rng: np.random.Generator) -> None:
+    times_s = np.cumsum(rng.uniform(0.0, 0.1, 200))
+    sampler = FrameSampler(SETTINGS)
+    will_process = sampler.forecast()
+    forecast = [will_process(float(time_s)) for time_s in times_s]
+    assert forecast == [sampler.should_process(float(time_s)) for time_s in times_s]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
-def test_the_last_frame_is_always_looked_at(count: int) -> None:
-    chosen = list(FrameSampler(SamplingSettings(10)).chosen(range(count), lambda number: number / 20))
-    assert [number for number, _ in chosen] == list(range(count))
-    assert [due for _, due in chosen] == [number % 2 == 0 or number == count - 1 for number in range(count)]
+def test_frame_sampler_sample_always_processes_the_last_frame(count: int) -> None:
+    sampled = list(FrameSampler(SamplingSettings(10)).sample(range(count), lambda index: index / 20))
+    assert [index for index, _ in sampled] == list(range(count))
+    assert [process for _, process in sampled] == [index % 2 == 0 or index == count - 1 for index in range(count)]
 
 
-def test_a_frame_to_be_looked_at_does_not_wait_for_the_next() -> None:
-    given: list[int] = []
+def test_frame_sampler_sample_yields_a_processed_frame_at_once() -> None:
+    read: list[int] = []
 
-    def frames():
-        for number in range(6):
-            given.append(number)
-            yield number
+    def frames() -> Iterator[int]:
+        for index in range(6):
+            read.append(index)
+            yield index
 
-    waited = [
-        (number, due, given[-1])
-        for number, due in FrameSampler(SamplingSettings(10)).chosen(frames(), lambda n: n / 20)
+    yielded = [
+        (index, process, read[-1])
+        for index, process in FrameSampler(SamplingSettings(10)).sample(frames(), lambda index: index / 20)
     ]
-    assert waited == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]
+    assert yielded == [(0, True, 0), (1, False, 2), (2, True, 2), (3, False, 4), (4, True, 4), (5, True, 5)]

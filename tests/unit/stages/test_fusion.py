@@ -1,4 +1,4 @@
-"""Scores of overlapping windows fused: against a reference that sees everything, each frame once, in order, in time."""
+"""Fusion of overlapping windows: compared with a fusion of the whole recording; each frame once, in order, in time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from falldet.types import NO_TRACK, People, PersonScore, WindowScore
 TICK_S = 1 / 16  # exact in binary
 LENGTH_S, STRIDE_S = 1.0, 0.25
 
-Emitted = list[tuple[float, PersonScore]]  # the time when it was given out, and the score
+Emitted = list[tuple[float, PersonScore]]  # the time at which it was finalized, and the score
 
 
 def run(
     fuser: Fuser, frames: Sequence[tuple[float, list[int]]], windows: Sequence[WindowScore]
 ) -> tuple[Emitted, list[PersonScore]]:
-    """Feed frames and windows as the live chain does, each window with the first frame at or after its end."""
+    """Feed frames and windows as the pipeline does, each window with the first frame at or after its end."""
     waiting = sorted(windows, key=lambda w: w.stop_s)
     emitted: Emitted = []
     for index, (time_s, ids) in enumerate(frames):
@@ -32,11 +32,11 @@ def run(
     return emitted, fuser.flush(waiting)
 
 
-def sliding(duration_s: float, falls: Sequence[float], track_id: int = 1) -> list[WindowScore]:
+def sliding(duration_s: float, probabilities: Sequence[float], track_id: int = 1) -> list[WindowScore]:
     stops = np.arange(STRIDE_S, duration_s + 1e-9, STRIDE_S)
     return [
-        WindowScore(track_id, float(stop) - LENGTH_S, float(stop), fall)
-        for stop, fall in zip(stops, [*falls, *[0.0] * len(stops)], strict=False)
+        WindowScore(track_id, float(stop) - LENGTH_S, float(stop), probability)
+        for stop, probability in zip(stops, [*probabilities, *[0.0] * len(stops)], strict=False)
     ]
 
 
@@ -46,8 +46,8 @@ def steady(duration_s: float, ids: tuple[int, ...] = (1,)) -> list[tuple[float, 
 
 FUSE = {
     "higher_score": max,
-    "mean": lambda falls: sum(falls) / len(falls),
-    "noisy_or": lambda falls: 1 - np.prod([1 - fall for fall in falls]),
+    "mean": lambda values: sum(values) / len(values),
+    "noisy_or": lambda values: 1 - np.prod([1 - value for value in values]),
 }
 
 
@@ -57,21 +57,23 @@ FUSE = {
     st.lists(st.sets(st.integers(-1, 2), max_size=3), min_size=20, max_size=120),
 )
 @settings(max_examples=60, deadline=None)
-def test_final_scores_equal_a_reference_over_everything(
-    rule: str, falls: list[float], presence: list[set[int]]
+def test_fuser_equals_a_fusion_of_the_whole_recording(
+    rule: str, probabilities: list[float], presence: list[set[int]]
 ) -> None:
     frames = [(i * TICK_S, sorted(ids)) for i, ids in enumerate(presence)]
-    windows = [w for track in (0, 1, 2) for w in sliding(len(frames) * TICK_S, np.roll(falls, track).tolist(), track)]
+    windows = [
+        w for track in (0, 1, 2) for w in sliding(len(frames) * TICK_S, np.roll(probabilities, track).tolist(), track)
+    ]
     emitted, rest = run(Fuser(FusionSettings(rule, LENGTH_S, LENGTH_S)), frames, windows)  # type: ignore[arg-type]
     found = {(s.track_id, s.frame_index): s for s in [score for _, score in emitted] + rest}
     expected = {}
     for index, (time_s, ids) in enumerate(frames):
         for track in set(ids) - {NO_TRACK}:
-            covering = [w.fall for w in windows if w.track_id == track and w.start_s <= time_s < w.stop_s]
+            covering = [w.probability for w in windows if w.track_id == track and w.start_s <= time_s < w.stop_s]
             if covering:
                 expected[track, index] = FUSE[rule](covering)
-    assert {key: pytest.approx(fall, abs=1e-9) for key, fall in expected.items()} == {
-        k: s.fall for k, s in found.items()
+    assert {key: pytest.approx(score, abs=1e-9) for key, score in expected.items()} == {
+        k: s.score for k, s in found.items()
     }
     assert all(score.time_s == frames[index][0] for (_, index), score in found.items())
     assert len(found) == len(emitted) + len(rest)
@@ -83,25 +85,25 @@ def test_final_scores_equal_a_reference_over_everything(
     st.lists(st.sets(st.integers(0, 2), max_size=3), min_size=20, max_size=120),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_frame_is_given_out_once_in_order_and_in_time(
-    falls: list[float], latency_s: float, presence: list[set[int]]
+def test_fuser_finalizes_every_frame_once_in_order_and_in_time(
+    probabilities: list[float], latency_s: float, presence: list[set[int]]
 ) -> None:
     frames = [(i * TICK_S, sorted(ids)) for i, ids in enumerate(presence)]
-    windows = [w for track in (0, 1, 2) for w in sliding(len(frames) * TICK_S + STRIDE_S, falls, track)]
+    windows = [w for track in (0, 1, 2) for w in sliding(len(frames) * TICK_S + STRIDE_S, probabilities, track)]
     emitted, rest = run(Fuser(FusionSettings(latency_s=latency_s)), frames, windows)
     for track in (0, 1, 2):
-        seen = [s.frame_index for s in [score for _, score in emitted] + rest if s.track_id == track]
-        assert seen == [index for index, (_, ids) in enumerate(frames) if track in ids]
+        indices = [s.frame_index for s in [score for _, score in emitted] + rest if s.track_id == track]
+        assert indices == [index for index, (_, ids) in enumerate(frames) if track in ids]
     for given_s, score in emitted:
         assert latency_s <= given_s - score.time_s <= max(latency_s, STRIDE_S) + TICK_S
 
 
-def test_without_delay_the_first_window_decides_and_with_delay_the_highest() -> None:
+def test_fuser_takes_the_first_window_at_latency_0_and_the_highest_at_full_latency() -> None:
     frames = steady(4.0)
     windows = sliding(4.0, [0.1] * 8 + [0.9] + [0.2] * 8)
     for latency_s, first in ((0.0, 2.0), (LENGTH_S, 1.25)):
         emitted, rest = run(Fuser(FusionSettings("higher_score", latency_s)), frames, windows)
-        high = [s.time_s for s in [score for _, score in emitted] + rest if s.fall == 0.9]
+        high = [s.time_s for s in [score for _, score in emitted] + rest if s.score == 0.9]
         assert min(high) == first
         assert max(high) == 2.25 - TICK_S
 
@@ -109,14 +111,14 @@ def test_without_delay_the_first_window_decides_and_with_delay_the_highest() -> 
 @pytest.mark.parametrize(
     ("rule", "expected"), [("higher_score", 0.8), ("mean", 0.5), ("noisy_or", 1 - 0.8 * 0.5 * 0.2)]
 )
-def test_rules_by_hand(rule: str, expected: float) -> None:
+def test_fuser_rules_by_hand(rule: str, expected: float) -> None:
     fuser = Fuser(FusionSettings(rule, 1.0))  # type: ignore[arg-type]
     fuser.push(0, 0.0, [1], [])
     windows = [WindowScore(1, -1.0, 0.5, 0.2), WindowScore(1, -0.5, 1.0, 0.5), WindowScore(1, 0.0, 1.5, 0.8)]
-    assert [s.fall for s in fuser.flush(windows)] == [pytest.approx(expected)]
+    assert [s.score for s in fuser.flush(windows)] == [pytest.approx(expected)]
 
 
-def test_windows_are_half_open_and_belong_to_one_person() -> None:
+def test_fuser_takes_windows_as_half_open_and_per_track() -> None:
     fuser = Fuser()
     for index in range(3):
         fuser.push(index, index * 0.5, [1, 2], [])
@@ -124,7 +126,7 @@ def test_windows_are_half_open_and_belong_to_one_person() -> None:
     assert [(s.track_id, s.frame_index) for s in scores] == [(1, 1)]
 
 
-def test_a_frame_that_no_window_covers_holds_up_the_others_no_longer_than_the_patience() -> None:
+def test_fuser_drops_a_frame_that_no_window_covers_after_max_wait_s() -> None:
     fuser = Fuser(FusionSettings(max_wait_s=1.0))
     fuser.push(0, 0.0, [1], [])  # never covered
     fuser.push(1, 0.5, [1], [])
@@ -132,13 +134,13 @@ def test_a_frame_that_no_window_covers_holds_up_the_others_no_longer_than_the_pa
     assert [s.frame_index for s in fuser.push(3, 1.25, [1], [])] == [1]
 
 
-def test_unconfirmed_people_get_no_score() -> None:
+def test_fuser_gives_people_without_a_track_no_score() -> None:
     fuser = Fuser()
     fuser.push(0, 0.0, [NO_TRACK], [])
     assert fuser.flush([WindowScore(NO_TRACK, -1.0, 1.0, 0.9)]) == []
 
 
-def test_flush_and_reset_forget_everything() -> None:
+def test_fuser_flush_and_reset_forget_everything() -> None:
     fuser = Fuser()
     fuser.push(0, 0.0, [1], [])
     assert len(fuser.flush([WindowScore(1, 0.0, 1.0, 0.5)])) == 1
@@ -149,32 +151,32 @@ def test_flush_and_reset_forget_everything() -> None:
 
 
 @pytest.mark.parametrize("latency_s", [0.0, 2.0])
-def test_memory_is_bounded_over_a_long_run(latency_s: float) -> None:
+def test_fuser_memory_is_bounded_over_a_long_run(latency_s: float) -> None:
     fuser = Fuser(FusionSettings(latency_s=latency_s))
     for i in range(10_000):
         time_s, track = i / 25, i // 200
         ready = [WindowScore(track, time_s - 2.0, time_s, 0.1)] if i % 6 == 0 else []
-        fuser.push(i, time_s, [track, 10_000], ready)  # nobody ever scores person 10,000
+        fuser.push(i, time_s, [track, 10_000], ready)  # track 10,000 is never scored
         held = list(fuser._tracks.values())
         assert len(held) <= 3 + 1
         assert all(len(t.frames) <= 3.1 * 25 and len(t.windows) <= 26 for t in held)
 
 
 @pytest.mark.parametrize(("latency_s", "max_wait_s"), [(-0.1, 1.0), (2.0, 1.0)])
-def test_a_delay_out_of_order_is_refused(latency_s: float, max_wait_s: float) -> None:
+def test_fusion_settings_refuse_a_latency_out_of_range(latency_s: float, max_wait_s: float) -> None:
     with pytest.raises(ValueError, match="latency_s"):
         FusionSettings(latency_s=latency_s, max_wait_s=max_wait_s)
 
 
-@pytest.mark.parametrize("seen_s", [0.45, 0.6, 1.0])
+@pytest.mark.parametrize("visible_s", [0.45, 0.6, 1.0])
 @pytest.mark.parametrize("start_s", [0.0, 3.3])
-def test_a_short_track_is_scored_from_its_first_frame_to_its_last(
-    people_factory: Callable[..., People], start_s: float, seen_s: float
+def test_fuser_scores_a_short_track_from_its_first_frame_to_its_last(
+    people_factory: Callable[..., People], start_s: float, visible_s: float
 ) -> None:
-    """Whoever enters the picture falling, or is in it for half a second at the end, is scored too."""
+    """A person who enters the image falling, or is in it for half a second at the end, is scored too."""
     buffer, fuser = WindowBuffer(), Fuser(FusionSettings("higher_score"))
     found: list[PersonScore] = []
-    frames = round((start_s + seen_s) * 25) + 1
+    frames = round((start_s + visible_s) * 25) + 1
     here = [index / 25 >= start_s for index in range(frames)]
     for index in range(frames):
         people = people_factory((100, 200)).with_track_ids(np.array([7])) if here[index] else People.none()
@@ -183,4 +185,4 @@ def test_a_short_track_is_scored_from_its_first_frame_to_its_last(
         found += fuser.push(index, index / 25, people.track_ids, scores)
     found += fuser.flush([WindowScore(w.track_id, w.start_s, w.stop_s, 0.9) for w in buffer.flush()])
     assert [score.frame_index for score in found] == np.flatnonzero(here).tolist()
-    assert {score.fall for score in found} == {0.9}
+    assert {score.score for score in found} == {0.9}

@@ -1,4 +1,4 @@
-"""The recognizer's input: normalization and preparation of windows."""
+"""The recognizer's input: resampling, normalization and preparation of windows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falldet.stages.recognizer import normalize, prepare, uniform_indices
+from falldet.stages.preprocessing import WINDOW_FRAMES, normalize, prepare, resample, uniform_indices
 from falldet.types import Window
 
 HW = (480, 640)
@@ -27,7 +27,7 @@ def window(seed: int = 0, steps: int = 20) -> Window:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_missing_joints_stay_at_0_and_the_others_do_not(mode: str) -> None:
+def test_normalize_leaves_missing_joints_at_0_and_no_others(mode: str) -> None:
     keypoints, scores = motion()
     moved = normalize(keypoints, scores, HW, mode)  # type: ignore[arg-type]
     assert moved.dtype == np.float32
@@ -35,21 +35,21 @@ def test_missing_joints_stay_at_0_and_the_others_do_not(mode: str) -> None:
     assert (moved[scores > 0] != 0).any(axis=-1).all()
 
 
-def test_image_mode_maps_the_frame_to_minus_1_1() -> None:
+def test_normalize_image_maps_the_frame_to_minus_1_1() -> None:
     keypoints = np.array([[[0, 0], [640, 480], [320, 240], [480, 120], [10, 10]]], np.float32)
     scores = np.array([[1, 1, 1, 1, 0]], np.float32)
     expected = [[[-1, -1], [1, 1], [0, 0], [0.5, -0.5], [0, 0]]]
     np.testing.assert_allclose(normalize(keypoints, scores, HW, "image"), expected, atol=1e-7)
 
 
-def test_image_mode_is_that_of_the_reference() -> None:
+def test_normalize_image_equals_mmaction() -> None:
     """MMAction2's PreNormalize2D: (xy - size / 2) / (size / 2)."""
     keypoints, scores = motion(missing=0)
     expected = keypoints / (np.array([640, 480]) / 2) - 1
     np.testing.assert_allclose(normalize(keypoints, scores, HW, "image"), expected, atol=1e-6)
 
 
-def test_person_mode_by_hand() -> None:
+def test_normalize_person_by_hand() -> None:
     """The median of the box centers is the origin, the median of the longer sides is the unit."""
     steps = [((0, 0), (10, 20)), ((100, 0), (140, 20)), ((200, 0), (210, 30))]  # longer sides 20, 40, 30
     keypoints = np.array(steps, np.float32)
@@ -59,7 +59,7 @@ def test_person_mode_by_hand() -> None:
 
 @given(st.integers(0, 50), st.floats(-500, 500), st.floats(-500, 500), st.floats(0.3, 4))
 @settings(max_examples=40, deadline=None)
-def test_person_mode_depends_neither_on_place_nor_on_distance(
+def test_normalize_person_is_invariant_to_position_and_scale(
     seed: int, right: float, down: float, scale: float
 ) -> None:
     keypoints, scores = motion(seed)
@@ -69,7 +69,7 @@ def test_person_mode_depends_neither_on_place_nor_on_distance(
     )
 
 
-def test_person_mode_keeps_the_way_through_the_window() -> None:
+def test_normalize_person_keeps_the_path_through_the_window() -> None:
     keypoints, scores = motion(missing=0)
     walking = keypoints + np.arange(20, dtype=np.float32)[:, None, None] * [20, 0]
     still = normalize(keypoints, scores, HW, "person")[..., 0].mean(axis=1)
@@ -77,7 +77,7 @@ def test_person_mode_keeps_the_way_through_the_window() -> None:
     assert np.ptp(moved) > np.ptp(still) + 0.5
 
 
-def test_person_mode_passes_over_steps_where_nobody_is_seen() -> None:
+def test_normalize_person_ignores_frames_without_joints() -> None:
     keypoints, scores = motion(missing=0)
     expected = normalize(keypoints, scores, HW, "person")
     gap = np.zeros((5, 17, 2), np.float32), np.zeros((5, 17), np.float32)
@@ -89,7 +89,7 @@ def test_person_mode_passes_over_steps_where_nobody_is_seen() -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("joints", [0, 1])
-def test_nobody_and_a_single_joint_give_finite_numbers_without_a_warning(mode: str, joints: int) -> None:
+def test_normalize_gives_finite_numbers_of_no_joint_and_of_one(mode: str, joints: int) -> None:
     scores = np.zeros((2, 6, 17), np.float32)
     scores[..., :joints] = 1
     keypoints = np.full((2, 6, 17, 2), 50, np.float32) * (scores[..., None] > 0)
@@ -97,7 +97,7 @@ def test_nobody_and_a_single_joint_give_finite_numbers_without_a_warning(mode: s
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_people_of_a_batch_are_normalised_each_for_themselves(mode: str) -> None:
+def test_normalize_treats_each_person_of_a_batch_alone(mode: str) -> None:
     pairs = [motion(seed) for seed in range(3)]
     keypoints, scores = (np.stack(values) for values in zip(*pairs, strict=True))
     together = normalize(keypoints, scores, HW, mode)  # type: ignore[arg-type]
@@ -105,14 +105,14 @@ def test_people_of_a_batch_are_normalised_each_for_themselves(mode: str) -> None
         np.testing.assert_allclose(together[row], normalize(pose, score, HW, mode), atol=1e-6)  # type: ignore[arg-type]
 
 
-def test_unknown_mode_is_named() -> None:
+def test_normalize_refuses_an_unknown_mode() -> None:
     with pytest.raises(ValueError, match="'hip' must be 'image' or 'person'"):
         normalize(*motion(), HW, "hip")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("frames", [1, 30, 48])
-def test_prepared_windows_have_the_shape_of_the_recognizer(mode: str, frames: int) -> None:
+def test_prepare_gives_the_shape_of_the_recognizer(mode: str, frames: int) -> None:
     windows = [window(seed, steps) for seed, steps in enumerate((1, 7, 20, 60))]
     batch = prepare(windows, mode, frames)  # type: ignore[arg-type]
     assert batch.shape == (4, 1, frames, 17, 3)
@@ -121,7 +121,7 @@ def test_prepared_windows_have_the_shape_of_the_recognizer(mode: str, frames: in
         np.testing.assert_array_equal(batch[row], prepare([one], mode, frames)[0])  # type: ignore[arg-type]
 
 
-def test_prepared_scores_are_those_of_the_resampled_window() -> None:
+def test_prepare_gives_the_scores_of_the_resampled_window() -> None:
     batch = prepare([window(3, 48)], "image")
     np.testing.assert_array_equal(batch[0, 0, ..., 2], window(3, 48).scores)
     assert (batch[0, 0, ..., :2][window(3, 48).scores == 0] == 0).all()
@@ -142,3 +142,44 @@ def test_uniform_indices_ascend_within_the_clip(total: int, count: int) -> None:
     assert len(indices) == count
     assert ((indices >= 0) & (indices < total)).all()
     assert (np.diff(indices) >= 0).all()
+
+
+def window_at(times: list[float], start_s: float = 0.0, stop_s: float = 2.0) -> Window:
+    values = np.array(times)
+    keypoints = np.broadcast_to(values[:, None, None], (len(values), 17, 2)).astype(np.float32)
+    return Window(1, start_s, stop_s, values, keypoints, np.ones((len(values), 17), np.float32), HW)
+
+
+def test_resample_takes_the_observation_nearest_to_each_time() -> None:
+    keypoints, scores = resample(window_at([0.1, 0.6, 1.1, 1.9]), frames=4)  # times 0.25, 0.75, 1.25, 1.75
+    np.testing.assert_allclose(keypoints[:, 0, 0], [0.1, 0.6, 1.1, 1.9])
+    assert scores.shape == (4, 17)
+    keypoints, _ = resample(window_at([0.7, 0.8]), frames=4)  # held before the first and after the last
+    np.testing.assert_allclose(keypoints[:, 0, 0], [0.7, 0.7, 0.8, 0.8])
+    keypoints, _ = resample(window_at([1.3]), frames=4)
+    np.testing.assert_allclose(keypoints[:, 0, 0], [1.3] * 4)
+
+
+@given(st.lists(st.floats(0, 1.99), min_size=1, max_size=70, unique=True).map(sorted), st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_resample_equals_a_search_for_the_nearest(times: list[float], frames: int) -> None:
+    found = resample(window_at(times), frames)[0][:, 0, 0]
+    moments = (np.arange(frames) + 0.5) * 2.0 / frames
+    distances = np.abs(np.array(times)[None] - moments[:, None]).min(axis=1)
+    np.testing.assert_allclose(np.abs(found - moments), distances, atol=1e-6)
+    assert (np.diff(found) >= 0).all()
+
+
+@given(st.lists(st.floats(0, 1.99), min_size=1, max_size=70, unique=True).map(sorted), st.integers(1, 60))
+@settings(max_examples=30, deadline=None)
+def test_uniform_indices_leave_a_resampled_window_unchanged(times: list[float], frames: int) -> None:
+    keypoints, _ = resample(window_at(times), frames)
+    np.testing.assert_array_equal(keypoints[uniform_indices(frames, frames)], keypoints)
+
+
+def test_prepare_resamples_as_training_does() -> None:
+    keypoints, scores = resample(window(4, 31))
+    batch = prepare([window(4, 31)], "image")
+    assert batch.shape[2] == WINDOW_FRAMES
+    np.testing.assert_array_equal(batch[0, 0, ..., :2], normalize(keypoints, scores, HW, "image"))
+    np.testing.assert_array_equal(batch[0, 0, ..., 2], scores)

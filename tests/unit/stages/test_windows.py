@@ -1,4 +1,4 @@
-"""Tracks cut into windows: against a reference that sees the whole recording, at all frame rates, in bounded memory."""
+"""Windows of tracks: compared with those of the whole recording, at all frame rates, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falldet.geometry import keypoint_boxes
-from falldet.stages.windows import FALL, NOT_FALL, WINDOW_FRAMES, WindowBuffer, WindowSettings, label_windows, resample
+from falldet.stages.preprocessing import WINDOW_FRAMES, resample
+from falldet.stages.windows import WindowBuffer, WindowSettings
 from falldet.synthetic import SCENES, Scene
 from falldet.types import NO_TRACK, People, Window
 
 HW = (480, 640)
-Recording = list[tuple[float, list[int]]]  # time of each frame and who is in it
+Recording = list[tuple[float, list[int]]]  # time and track ids of each frame
 
 
 def people_at(time_s: float, track_ids: Iterable[int]) -> People:
-    """People whose every joint lies at (their number, the time), so that a pose tells whose it is and from when."""
+    """People whose joints all lie at (track id, time), so that a pose shows its track and its time."""
     ids = np.array(list(track_ids), dtype=np.int64)
     keypoints = np.broadcast_to(np.stack([ids, np.full(len(ids), time_s)], axis=-1)[:, None], (len(ids), 17, 2))
     ones = np.ones((len(ids), 17))
@@ -40,12 +41,12 @@ def steady(duration_s: float, fps: float = 25.0, ids: tuple[int, ...] = (1,), st
     return [(start_s + i / fps, list(ids)) for i in range(round(duration_s * fps))]
 
 
-def reference(recording: Recording, s: WindowSettings) -> set[tuple[int, int, int]]:
+def all_windows(recording: Recording, s: WindowSettings) -> set[tuple[int, int, int]]:
     """(track, stop in strides, observations) of every window, from the whole recording at once, without flush."""
     expected = set()
     first, last = recording[0][0], recording[-1][0]
-    for number in itertools.count(1):
-        stop = first + number * s.stride_s
+    for stride in itertools.count(1):
+        stop = first + stride * s.stride_s
         if stop > last:
             return expected
         for track in {i for _, ids in recording for i in ids if i != NO_TRACK}:
@@ -53,15 +54,15 @@ def reference(recording: Recording, s: WindowSettings) -> set[tuple[int, int, in
             inside = [t for t in times if t >= stop - s.length_s]
             if not inside:
                 continue
-            stops = [first + n * s.stride_s for n in range(1, number)]
+            stops = [first + n * s.stride_s for n in range(1, stride)]
             returns = [b for a, b in itertools.pairwise(times) if any(a < at - s.length_s and b >= at for at in stops)]
-            born = max([times[0], *returns])  # back after a window that did not see them: a new beginning
-            if inside[-1] - born >= s.min_track_s and stop - inside[-1] <= s.linger_s:
-                expected.add((track, number, len(inside)))
+            start = max([times[0], *returns])  # a track starts anew after a window without it
+            if inside[-1] - start >= s.min_track_s and stop - inside[-1] <= s.linger_s:
+                expected.add((track, stride, len(inside)))
     raise AssertionError
 
 
-def test_windows_of_one_person() -> None:
+def test_window_buffer_cuts_windows_of_one_person() -> None:
     windows = cut(steady(5.0), flush=False)
     assert [round(w.stop_s, 6) for w in windows] == [0.25 * n for n in range(2, 20)]
     for window in windows:
@@ -80,20 +81,20 @@ def test_windows_of_one_person() -> None:
     st.sampled_from([(2.0, 0.25, 0.4, 0.5), (1.0, 1.0, 0.0, 0.0), (3.0, 0.5, 1.0, 2.0)]),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_streamed_run_gives_the_windows_of_the_whole_recording(
-    steps: list[tuple[int, set[int]]], numbers: tuple[float, float, float, float]
+def test_window_buffer_gives_the_windows_of_the_whole_recording(
+    steps: list[tuple[int, set[int]]], times: tuple[float, float, float, float]
 ) -> None:
-    window_settings = WindowSettings(*numbers)
+    window_settings = WindowSettings(*times)
     clock = itertools.accumulate((step for step, _ in steps), initial=0)
     recording = [(ticks / 64, sorted(ids)) for ticks, (_, ids) in zip(clock, steps, strict=False)]  # exact in binary
     windows = cut(recording, window_settings, flush=False)
     stride_s = window_settings.stride_s
     found = [(w.track_id, round((w.stop_s - recording[0][0]) / stride_s), len(w.time_s)) for w in windows]
     assert len(found) == len(set(found))
-    assert set(found) == reference(recording, window_settings)
+    assert set(found) == all_windows(recording, window_settings)
 
 
-def test_flush_loses_nothing() -> None:
+def test_window_buffer_flush_covers_every_frame() -> None:
     for frames in range(12, 80):
         recording = steady(frames / 25)
         windows = cut(recording)
@@ -102,7 +103,7 @@ def test_flush_loses_nothing() -> None:
         assert covered == {t for t, _ in recording}
 
 
-def test_flush_gives_everybody_a_last_window_once() -> None:
+def test_window_buffer_flush_gives_each_track_one_last_window() -> None:
     buffer = WindowBuffer()
     for time_s, ids in steady(1.1, ids=(1, 2)):
         buffer.push(time_s, people_at(time_s, ids), HW)
@@ -110,39 +111,39 @@ def test_flush_gives_everybody_a_last_window_once() -> None:
     assert buffer.flush() == []
 
 
-def test_whoever_leaves_is_covered_to_the_last_moment() -> None:
-    for seen in range(11, 40):
-        recording = [(i / 25, [1, 2] if i < seen else [2]) for i in range(80)]
+def test_window_buffer_covers_a_person_who_leaves_to_the_last_frame() -> None:
+    for visible in range(11, 40):
+        recording = [(i / 25, [1, 2] if i < visible else [2]) for i in range(80)]
         covered = {t for w in cut(recording) if w.track_id == 1 for t in w.time_s.tolist()}
-        assert covered == {i / 25 for i in range(seen)}
+        assert covered == {i / 25 for i in range(visible)}
 
 
-def test_a_glimpse_is_not_scored_and_unconfirmed_people_are_passed_over() -> None:
+def test_window_buffer_cuts_no_windows_of_short_and_unconfirmed_tracks() -> None:
     assert cut([(i / 25, [1] if i < 8 else []) for i in range(80)]) == []
     assert cut(steady(3.0, ids=(NO_TRACK,))) == []
 
 
-def test_windows_of_all_people_stop_at_the_same_moments() -> None:
+def test_window_buffer_ends_the_windows_of_all_tracks_at_the_same_times() -> None:
     recording = [(i / 25, [1, 2] if i >= 37 else [1]) for i in range(100)]
     windows = cut(recording, flush=False)
     stops = {w.stop_s for w in windows if w.track_id == 1}
     assert {w.stop_s for w in windows if w.track_id == 2} < stops
 
 
-def test_windows_linger_for_half_a_second_after_somebody_is_gone() -> None:
+def test_window_buffer_continues_a_lost_track_for_linger_s() -> None:
     recording = [(i / 25, [1] if i <= 50 else []) for i in range(150)]
     assert max(w.stop_s for w in cut(recording)) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("start_s", [0.0, 1234.56])
-def test_windows_depend_on_time_not_on_its_zero(start_s: float) -> None:
+def test_window_buffer_does_not_depend_on_the_zero_of_time(start_s: float) -> None:
     shifted = [(w.start_s - start_s, len(w.time_s)) for w in cut(steady(4.0, start_s=start_s), flush=False)]
     expected = [(w.start_s, len(w.time_s)) for w in cut(steady(4.0), flush=False)]
     assert [count for _, count in shifted] == pytest.approx([count for _, count in expected], abs=1)
     np.testing.assert_allclose([s for s, _ in shifted], [s for s, _ in expected], atol=1e-6)
 
 
-def test_reset_forgets_everybody() -> None:
+def test_window_buffer_reset_forgets_all_tracks() -> None:
     buffer = WindowBuffer()
     for time_s, ids in steady(1.0):
         buffer.push(time_s, people_at(time_s, ids), HW)
@@ -151,7 +152,7 @@ def test_reset_forgets_everybody() -> None:
     assert buffer.push(0.0, people_at(0.0, [1]), HW) == []
 
 
-def test_memory_is_bounded_over_a_long_run() -> None:
+def test_window_buffer_memory_is_bounded_over_a_long_run() -> None:
     buffer = WindowBuffer()
     for i in range(10_000):
         buffer.push(i / 25, people_at(i / 25, [i // 250, 10_000]), HW)
@@ -159,7 +160,7 @@ def test_memory_is_bounded_over_a_long_run() -> None:
         assert all(len(t.times) == len(t.poses) <= 57 for t in buffer._tracks.values())
 
 
-def test_a_leap_in_time_costs_no_more_than_a_step() -> None:
+def test_window_buffer_takes_a_leap_in_time_as_fast_as_a_step() -> None:
     buffer = WindowBuffer()
     for time_s, ids in steady(1.0):
         buffer.push(time_s, people_at(time_s, ids), HW)
@@ -171,10 +172,10 @@ def test_a_leap_in_time_costs_no_more_than_a_step() -> None:
     assert np.diff(stops).tolist() == [0.25] * (len(stops) - 1)
 
 
-@pytest.mark.parametrize("numbers", [{"stride_s": 0}, {"stride_s": 3.0}, {"min_track_s": -1}, {"linger_s": -0.1}])
-def test_times_out_of_order_are_refused(numbers: dict[str, float]) -> None:
+@pytest.mark.parametrize("wrong", [{"stride_s": 0}, {"stride_s": 3.0}, {"min_track_s": -1}, {"linger_s": -0.1}])
+def test_window_settings_refuse_times_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must (not )?be"):
-        WindowSettings(**numbers)
+        WindowSettings(**wrong)
 
 
 def scene_windows(name: str, fps: float) -> tuple[Scene, dict[float, Window]]:
@@ -191,7 +192,7 @@ def scene_windows(name: str, fps: float) -> tuple[Scene, dict[float, Window]]:
 
 @pytest.mark.parametrize("fps", [10.0, 15.0, 24.0, 60.0])
 @pytest.mark.parametrize("name", ["walk", "fall_forward"])
-def test_the_same_motion_gives_the_same_window_at_every_frame_rate(name: str, fps: float) -> None:
+def test_window_buffer_gives_the_same_resampled_window_at_every_frame_rate(name: str, fps: float) -> None:
     _, fine = scene_windows(name, 30.0)
     _, other = scene_windows(name, fps)
     common = sorted(set(fine) & set(other))
@@ -203,90 +204,3 @@ def test_the_same_motion_gives_the_same_window_at_every_frame_rate(name: str, fp
         lag_s = 0.5 / 30 + 0.5 / fps + 2.0 / WINDOW_FRAMES
         assert np.abs(a - b).max() <= speed * lag_s + 1.0
         assert np.abs(a - b).mean() < 3.5
-
-
-def window(times: list[float], start_s: float = 0.0, stop_s: float = 2.0) -> Window:
-    values = np.array(times)
-    keypoints = np.broadcast_to(values[:, None, None], (len(values), 17, 2)).astype(np.float32)
-    return Window(1, start_s, stop_s, values, keypoints, np.ones((len(values), 17), np.float32), HW)
-
-
-def test_resampling_takes_the_observation_nearest_to_each_moment() -> None:
-    keypoints, scores = resample(window([0.1, 0.6, 1.1, 1.9]), frames=4)  # moments 0.25, 0.75, 1.25, 1.75
-    np.testing.assert_allclose(keypoints[:, 0, 0], [0.1, 0.6, 1.1, 1.9])
-    assert scores.shape == (4, 17)
-    keypoints, _ = resample(window([0.7, 0.8]), frames=4)  # held before the first and after the last
-    np.testing.assert_allclose(keypoints[:, 0, 0], [0.7, 0.7, 0.8, 0.8])
-    keypoints, _ = resample(window([1.3]), frames=4)
-    np.testing.assert_allclose(keypoints[:, 0, 0], [1.3] * 4)
-
-
-@given(st.lists(st.floats(0, 1.99), min_size=1, max_size=70, unique=True).map(sorted), st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
-def test_resampling_equals_a_search_for_the_nearest(times: list[float], frames: int) -> None:
-    found = resample(window(times), frames)[0][:, 0, 0]
-    moments = (np.arange(frames) + 0.5) * 2.0 / frames
-    distances = np.abs(np.array(times)[None] - moments[:, None]).min(axis=1)
-    np.testing.assert_allclose(np.abs(found - moments), distances, atol=1e-6)
-    assert (np.diff(found) >= 0).all()
-
-
-def annotation(falls: list[list[float]], duration_s: float = 8.0, fps: float = 25.0) -> dict:
-    steps = round(duration_s * fps)
-    return {
-        "frame_dir": "clip",
-        "label": int(bool(falls)),
-        "img_shape": HW,
-        "original_shape": HW,
-        "total_frames": steps,
-        "keypoint": np.ones((1, steps, 17, 2), np.float32),
-        "keypoint_score": np.ones((1, steps, 17), np.float32),
-        "time_s": np.arange(steps) / fps,
-        "fall_intervals": falls,
-    }
-
-
-def test_windows_of_a_clip_are_labelled_by_their_share_of_the_going_down() -> None:
-    samples = label_windows(annotation([[3.0, 4.0]]))
-    labels = {float(sample["frame_dir"].split("@")[2]): sample["label"] for sample in samples}
-    assert labels[3.0] == NOT_FALL
-    assert 3.5 not in labels  # half of it lies in the window: teaches nothing
-    assert labels[3.75] == labels[4.0] == labels[5.0] == FALL
-    assert labels[6.0] == labels[7.75] == NOT_FALL  # lying afterwards is not a fall
-    assert {s["keypoint"].shape for s in samples} == {(1, WINDOW_FRAMES, 17, 2)}
-    assert {s["keypoint_score"].shape for s in samples} == {(1, WINDOW_FRAMES, 17)}
-    assert len({s["frame_dir"] for s in samples}) == len(samples)
-
-
-def test_windows_take_the_speeds_in_turn() -> None:
-    still = annotation([])
-    still["keypoint"][0, ..., 0] = still["time_s"][:, None]
-    samples = label_windows(still, speeds=(0.5, 1.0, 2.0))
-    assert len(samples) == len(label_windows(still))
-    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
-    spans = [np.ptp(late[stop]["keypoint"][0, :, 0, 0]) for stop in sorted(late)]
-    assert np.allclose(np.resize(spans[:3], len(spans)), spans, atol=0.1)
-    assert np.allclose(sorted(spans[:3]), [1.0, 2.0, 4.0], atol=0.1)
-
-
-def test_windows_take_the_rates_in_turn() -> None:
-    still = annotation([])
-    still["keypoint"][0, ..., 0] = np.arange(len(still["time_s"]))[:, None]
-    samples = label_windows(still, poses_per_s=(0.0, 12.5, 5.0))
-    late = {float(s["frame_dir"].split("@")[2]): s for s in samples if float(s["frame_dir"].split("@")[2]) > 4}
-    frames = [len(np.unique(late[stop]["keypoint"][0, :, 0, 0])) for stop in sorted(late)]
-    assert len(late) == len([s for s in label_windows(still) if float(s["frame_dir"].split("@")[2]) > 4])
-    assert np.resize(frames[:3], len(frames) - 1).tolist() == frames[:-1]  # the last one holds the last frame, too
-    assert sorted(frames[:3]) == [10, 25, 48]
-
-
-def test_the_windows_of_training_are_the_windows_of_the_live_chain() -> None:
-    live = cut(steady(8.0, ids=(0,)))
-    stops = [s["frame_dir"].split("@")[2] for s in label_windows(annotation([]))]
-    assert stops == [f"{w.stop_s:.2f}" for w in live]
-
-
-def test_a_fall_during_which_the_person_was_not_seen_is_not_taught() -> None:
-    clip = annotation([[3.0, 4.0]])
-    clip["keypoint_score"][:, 70:] = 0  # out of sight from 2.8 s on
-    assert all(sample["label"] == NOT_FALL for sample in label_windows(clip))
