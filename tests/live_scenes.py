@@ -1,4 +1,4 @@
-"""Scripted scenes through a camera's watch and the incident manager, in no time: true joints instead of estimated ones."""
+"""Scripted scenes through a camera's watch and the incident manager, faster than real time, with true joints."""
 
 from __future__ import annotations
 

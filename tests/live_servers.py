@@ -1,4 +1,4 @@
-"""Servers for the tests of live reading, each in a process or thread of its own on this machine, and scenes for them."""
+"""Servers for the tests of live reading, each in a process or thread of its own on this machine, and their scenes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,6 @@
-"""Watch cameras for falls until stopped; the same as `falldet live`.
+"""Watch cameras for falls until stopped, as `falldet live` does."""
 
-python tools/live.py hall=rtsp://192.0.2.7:554/sub
-"""
-
-from falldet.cli.live import main
+from falldet.cli import run_tool
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_tool("live")

@@ -9,11 +9,14 @@ import signal
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
+from falldet.cli import options
+from falldet.cli.process import EXIT_OK, EXIT_USER_ERROR, tell_error
+from falldet.config import parse_override
 from falldet.errors import FalldetError
 from falldet.live.config import CameraConfig, LiveConfig, read_live_config
 from falldet.live.credentials import Credentials, Redactor
@@ -23,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 CHECKED_FRAMES = 15
 CHECK_S = 5.0
-
-EXIT_OK, EXIT_USER_ERROR = 0, 2
 
 EXAMPLES = """\
   falldet live 0                                              # the first webcam
@@ -46,16 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="TOML", help="cameras and settings, such as configs/live.toml")
     parser.add_argument("--check", action="store_true", help="open each source once, print a table and end")
     parser.add_argument("--state-dir", help="folder of the database and the pose clips (default: state.folder)")
-    parser.add_argument("--device", default="CPU", help="OpenVINO device, such as CPU or GPU (default: CPU)")
     parser.add_argument("--fast", action="store_true", help="read files as fast as possible, in their own time")
     parser.add_argument("--debug", action="store_true", help="log more")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="replace values of the detector for all cameras",
-    )
+    options.add_device(parser)
+    options.add_cfg_options(parser, "events.alert_threshold=0.9, for all cameras")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,18 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
             return check(config)
         watch(config, arguments.device, arguments.fast)
     except FalldetError as error:
-        sys.stderr.write(redactor.redact(f"error: {error}\n"))
+        tell_error(redactor.redact(str(error)))
         return EXIT_USER_ERROR
     return EXIT_OK
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with its own parser; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="live.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_arguments(parser)
-    return run(parser.parse_args(argv))
 
 
 def set_up_logging(debug: bool) -> Redactor:
@@ -105,18 +91,13 @@ def load_config(arguments: argparse.Namespace, redactor: Redactor) -> LiveConfig
     return config.with_secrets(Credentials(redactor, config.credentials))
 
 
-def detector_overrides(options: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Return `group.key=value` options as groups; values are TOML, else text."""
-    groups: dict[str, dict[str, object]] = {}
-    for option in options:
-        name, equals, text = option.partition("=")
+def detector_overrides(options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return `group.key=value` options as groups; raises FalldetError where one has another form."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in map(parse_override, options):
         group, dot, key = name.partition(".")
-        if not equals or not dot:
-            raise FalldetError(f"--cfg-options takes group.key=value, got {option!r}")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
+        if not dot:
+            raise FalldetError(f"--cfg-options takes group.key=value, got {name!r}")
         groups.setdefault(group, {})[key] = value
     return groups
 

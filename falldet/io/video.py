@@ -77,8 +77,9 @@ class VideoReader:
     """An opened source: its metadata and its frames, for one opening of the file, stream or webcam.
 
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing,
-    the nominal rate fills in. Multipart JPEG over HTTP is timed by arrival. The first frame is at 0 s. Rotation metadata is applied. A truncated file yields the
-    frames before the break, and frames that can't be decoded are skipped; both are logged as warnings.
+    the nominal rate fills in. Multipart JPEG over HTTP is timed by arrival. The first frame is at 0 s. Rotation
+    metadata is applied. A truncated file yields the frames before the break, and frames that can't be decoded are
+    skipped; both are logged as warnings.
 
     Args:
         source: a file, an RTSP or HTTP URL, or the index of a webcam.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from falldet.config import build, unknown_key
+from falldet.config import build, read_toml, unknown_key
 from falldet.errors import FalldetError
 from falldet.geometry import Polygon, checked_polygons
 from falldet.io.video import is_stream, redacted
@@ -162,7 +161,7 @@ def read_live_config(
     Raises:
         FalldetError: the file can't be read, a key is unknown, two cameras have one name, or there is no camera.
     """
-    values = _read_toml(Path(path)) if path else {}
+    values = read_toml(path) if path else {}
     known = {"detector", "detect", "credentials", "state", "incidents", "reader", "camera"}
     for key in values:
         if key not in known:
@@ -176,7 +175,7 @@ def read_live_config(
             )
     if not cameras:
         raise FalldetError("no camera to watch; give sources, or a --config with [[camera]] tables")
-    base = _read_toml(_relative(values["detector"], path)) if values.get("detector") else {}
+    base = read_toml(_relative(values["detector"], path)) if values.get("detector") else {}
     config = LiveConfig(
         cameras=tuple(cameras),
         detect=_merged(_merged(base, values.get("detect", {})), overrides or {}),
@@ -211,16 +210,6 @@ def _command_line_cameras(sources: Iterable[str]) -> list[CameraConfig]:
         name, source = (named[1], named[2]) if named else (f"camera{number}", given)
         cameras.append(build(CameraConfig, {"name": name, "source": source}, f"source {number}"))
     return cameras
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise FalldetError(f"no configuration file {path}; check the path") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FalldetError(f"{path} can't be read as TOML: {error}") from None
 
 
 def _relative(name: Any, path: str | Path | None) -> Path:

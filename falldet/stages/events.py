@@ -9,8 +9,8 @@ Each track is in one of three states:
     ACTIVE --out of sight for cool_down_s--> track deleted    (the event's last state is LOST)
 
 Hand-over: an active event passes from a track out of sight to a newer track that lies at the same place, and keeps its
-id. It is `handed_over` if that track was upright before, for it may be a helper's. Two tracks in sight at the same time are two people, however close they fall. A candidate is not confirmed while the
-hips are in an ignore zone.
+id. It is `handed_over` if that track was upright before, for it may be a helper's. Two tracks in sight at the same time
+are two people, however close they fall. A candidate is not confirmed while the hips are in an ignore zone.
 """
 
 from __future__ import annotations

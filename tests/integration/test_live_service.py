@@ -157,7 +157,7 @@ class Faulty(CameraWatch):
     hang_s = 3.0
     taken = 0
 
-    def take(self, time_s, image):  # noqa: ANN001, ANN201
+    def take(self, time_s, image):
         self.taken += 1
         if self.taken == 3 and self.faults.get(self.camera, 0) > 0:
             self.faults[self.camera] -= 1

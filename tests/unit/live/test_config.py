@@ -75,7 +75,7 @@ def test_read_live_config_names_the_mistake(tmp_path: Path, text: str, message: 
 
 
 def test_read_live_config_names_a_missing_file() -> None:
-    with pytest.raises(FalldetError, match=re.escape("no configuration file nothing.toml")):
+    with pytest.raises(FalldetError, match=re.escape("no config nothing.toml")):
         read_live_config("nothing.toml")
 
 

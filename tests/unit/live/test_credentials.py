@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,18 @@ import pytest
 from falldet.errors import FalldetError
 from falldet.live.credentials import Credentials, Redactor
 
-SECRET = 'p@ss/w:rd é"%'  # noqa: S105
+SECRET = 'p@ss/w:rd é"%'
 
 
 @pytest.fixture
-def logged() -> Iterator[tuple[logging.Logger, Redactor, io.StringIO]]:
+def logged() -> tuple[logging.Logger, Redactor, io.StringIO]:
     """A logger of its own with the redactor on its handler."""
     stream, redactor = io.StringIO(), Redactor()
     handler = logging.StreamHandler(stream)
     handler.addFilter(redactor)
     logger = logging.Logger("secret-test", logging.DEBUG)
     logger.addHandler(handler)
-    yield logger, redactor, stream
+    return logger, redactor, stream
 
 
 def test_redactor_masks_messages_arguments_and_tracebacks(logged: tuple[logging.Logger, Redactor, io.StringIO]) -> None:

@@ -1,4 +1,4 @@
-"""Incidents of composed scenes: cuts, helpers, two people, further falls, restarts. True joints, the real recognizer."""
+"""Incidents of composed scenes: cuts, helpers, two people, further falls, restarts; the real recognizer."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def rows(store: Store, table: str) -> list[tuple]:
     with connect_read_only(store.folder) as database:
-        return [tuple(row) for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608
+        return [tuple(row) for row in database.execute(f"SELECT * FROM {table}")]
 
 
 def test_store_keeps_changes_and_their_messages_together(store: Store) -> None:
