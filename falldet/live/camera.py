@@ -153,6 +153,12 @@ class CameraWorker:
         return busy_s
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception:
+            logger.exception("the thread of camera %s failed", self.watch.camera)
+
+    def _work(self) -> None:
         last_s = self._now()
         while not self._stop.is_set():
             self.beat_s = self._now()
