@@ -3,9 +3,9 @@
     python -m research.speed.live_streams --streams 1 2 4 8
     python -m research.speed.live_streams --falls 4
 
-`--streams` watches so many RTSP streams of 640x480 at 15 frames/s at the same time and prints the time from a frame's arrival to its
-decision and the processor time. `--falls` watches two streams with 5 falls a round and prints the time from each fall's
-end, as the server paces it, to the alert, stored and told.
+`--streams` watches so many RTSP streams of 640x480 at 15 frames/s at the same time, and prints the time from a frame's
+arrival to its decision and the processor time. `--falls` watches two streams with 5 falls a round, and prints the time
+from each fall's end, as the server paces it, to the alert, stored and told.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ SCENE_S, EMPTY_S = 7.0, 6.0
 
 
 def falls_video(rounds: int) -> tuple[Path, list[tuple[float, float]]]:
-    """Return the video of `rounds` times all scenes with falls, an empty room after each, and the descents in seconds."""
+    """Return a video of falls, an empty room after each, `rounds` times, and the descents in seconds."""
     path = WORK_DIRS / "live" / f"falls_{rounds}.mp4"
     scenes = [replace(SCENES[name](), duration_s=SCENE_S, fps=FPS) for name in FALLING]
     descents = []

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -118,13 +119,21 @@ def test_live_outlives_kill_and_stop_and_tells_no_secret(tmp_path: Path, clip: P
     assert b"Traceback" not in everything
 
 
-def test_live_ends_at_ctrl_c_with_open_candidates_decided(tmp_path: Path, clip: Path, running: list[Running]) -> None:
-    live = Running(tmp_path, f"hall={clip}")
-    running.append(live)
-    live.wait_for("camera hall is live")
-    time.sleep(3.6)
-    assert live.end(signal.SIGINT) < 5.0
+def test_live_ends_at_ctrl_c_and_tells_systemd_that_it_is_alive(
+    tmp_path: Path, clip: Path, running: list[Running]
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        live = Running(tmp_path, f"hall={clip}", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        running.append(live)
+        live.wait_for("watching hall")
+        time.sleep(3.0)
+        assert live.end(signal.SIGINT) < 5.0
+        systemd.setblocking(False)
+        said = [systemd.recv(200).decode().split("\n")[0] for _ in range(5)]
     assert live.process.returncode == 0
+    assert said[0] == "READY=1"
+    assert set(said[1:]) == {"WATCHDOG=1"}
     assert not [path for path in live.folder.rglob("*") if path.name.endswith(".part")]
 
 

@@ -203,3 +203,16 @@ def test_manager_takes_answers_of_people(camera: Callable[..., ScriptedCamera]) 
     with connect_read_only(cam.store.folder) as database:
         kinds = [row["kind"] for row in database.execute("SELECT kind FROM changes ORDER BY number")]
     assert kinds == ["alert", "acknowledged", "closed"]
+
+
+def test_manager_tells_incidents_although_the_state_can_not_be_stored(camera: Callable[..., ScriptedCamera]) -> None:
+    cam = camera()
+    cam.store._database.execute("PRAGMA query_only = ON")
+    cam.play(falls_and_lies(4.0))
+    assert cam.told == ["alert"]
+    assert not cam.manager.is_storing
+    cam.store._database.execute("PRAGMA query_only = OFF")
+    cam.manager.tick(cam.now_s + 1.0)
+    assert cam.manager.is_storing
+    with connect_read_only(cam.store.folder) as database:
+        assert [row["kind"] for row in database.execute("SELECT kind FROM changes")] == ["alert"]
