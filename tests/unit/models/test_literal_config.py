@@ -89,7 +89,9 @@ def test_read_literal_config_refuses_anything_else_and_does_not_run_it(write, tm
     ],
     ids=["cut", "indent", "encoding", "zero byte", "too deep", "far too deep", "unhashable key", "unhashable item"],
 )
-def test_read_literal_config_tells_of_a_broken_file_in_a_sentence(tmp_path: Path, contents: bytes, message: str) -> None:
+def test_read_literal_config_tells_of_a_broken_file_in_a_sentence(
+    tmp_path: Path, contents: bytes, message: str
+) -> None:
     path = tmp_path / "broken.py"
     path.write_bytes(contents)
     with pytest.raises(FalldetError, match=message):
