@@ -18,9 +18,9 @@ SAMPLE := work_dirs/sample.mp4
 EVERY_FRAME := --cfg-options sampling.active_fps=0
 PIP := $(RUN) -m pip --disable-pip-version-check
 # pip's log without what is neither a download nor an error.
-BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
+BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|Processing|Building wheels|WARNING: Location)/d' \
 	-e '/^ *(Using cached|Obtaining|Preparing|Getting|Checking|Attempting|Found existing|Uninstalling|Successfully unin)/d' \
-	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
+	-e '/^ *(Installing build|Building editable|Created editable|Created wheel|Stored in)/d' -e 's/^ +/  /'
 PINS := $(foreach name,core openmmlab openmmlab-nodeps int8 dev,-c requirements/$(name).txt)
 INSTALL := $(PIP) install --progress-bar off $(PINS) $(PIP_OPTIONS)
 FALLDET := $(INSTALL) --no-build-isolation -e

@@ -1,7 +1,7 @@
 """The recognizer the demo ships with: a small ST-GCN with motion, trained on labeled windows of seconds.
 
-It differs from configs/stgcn_fall.py in what it learns from (windows of two seconds as the pipeline cuts them, not
-whole clips, and FallVision's clips besides the videos), in its coordinates (centered on the person, in body lengths)
+It differs from configs/stgcn_fall.py in its training data (windows of two seconds, as the pipeline makes them, not
+whole clips; FallVision's clips in addition to the videos), in its coordinates (centered on the person, in body lengths)
 and in its size.
 
 Train: python tools/train.py configs/stgcn_fall_best.py
