@@ -17,7 +17,7 @@ from falldet.live.config import CameraConfig, LiveConfig
 from falldet.live.detectors import DetectorFactory
 from falldet.live.incident import IncidentSettings
 from falldet.live.incident_manager import IncidentManager
-from falldet.live.reader import ReaderState, ReaderStatus
+from falldet.live.reader_state import ReaderState, ReaderStatus
 from falldet.live.store import Change, Store
 from falldet.pipeline.detector import FallDetector
 from falldet.pose.source import completed

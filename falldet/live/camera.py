@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from falldet.live.latest_frame import LatestFrame, TimedFrame
 from falldet.live.lying import LyingWatch
-from falldet.live.reader import LatestFrame, TimedFrame
 from falldet.live.sighting import Sighting
 from falldet.pipeline.detector import FallDetector
 from falldet.stages.posture import read_postures

@@ -16,7 +16,7 @@ from falldet.geometry import Polygon, checked_polygons
 from falldet.io.video import is_stream, redacted
 from falldet.live.credentials import Credentials
 from falldet.live.incident import IncidentSettings
-from falldet.live.reader import ReaderSettings
+from falldet.live.reader_state import ReaderSettings
 from falldet.pipeline.config import Config
 
 logger = logging.getLogger(__name__)

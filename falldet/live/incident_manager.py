@@ -36,7 +36,7 @@ from falldet.live.incident import (
 )
 from falldet.live.incident_record import incident_of, record_of
 from falldet.live.lying import LyingPlace, is_same_place
-from falldet.live.reader import ReaderState, ReaderStatus
+from falldet.live.reader_state import ReaderState, ReaderStatus
 from falldet.live.sighting import Sighting
 from falldet.live.store import Change, Message, Store
 from falldet.types import Event, EventState

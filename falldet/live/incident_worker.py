@@ -11,7 +11,8 @@ from falldet.live.config import StateConfig
 from falldet.live.incident_manager import Answer, IncidentManager
 from falldet.live.journal import ClipRecorder
 from falldet.live.live_state import LiveState
-from falldet.live.reader import ReaderStatus
+from falldet.live.reader_state import ReaderStatus
+from falldet.live.retention import clean
 from falldet.live.sighting import Inbox, Sighting
 from falldet.live.store import Store
 
@@ -96,7 +97,8 @@ class IncidentWorker:
         if self._now() - self._cleaned_s >= CLEAN_EVERY_S:
             self._cleaned_s = self._now()
             limits = self._limits
-            self._store.clean(self._utc(now_s), limits.keep_clips_days, limits.keep_incidents_days, limits.max_mb * 1e6)
+            now, size = self._utc(now_s), limits.max_mb * 1e6
+            clean(self._store, now, limits.keep_clips_days, limits.keep_incidents_days, size)
 
     def _time(self) -> float:
         return self._newest_s if self._fast else self._now()

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from falldet.live.incident import Incident
-from falldet.live.reader import ReaderStatus
+from falldet.live.reader_state import ReaderStatus
 from falldet.live.sighting import Sighting
 
 

@@ -11,122 +11,33 @@ rebuilt twice within REBUILD_WINDOW_S, or the incident thread hangs, the service
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
-import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from falldet.live.camera import CameraWatch, CameraWorker
+from falldet.live.camera import CameraWatch
 from falldet.live.clock import SteadyClock, WallClock, utc_now
-from falldet.live.config import CameraConfig, LiveConfig
+from falldet.live.config import LiveConfig
 from falldet.live.detectors import DetectorFactory
 from falldet.live.incident_manager import Answer, IncidentManager
 from falldet.live.incident_worker import IncidentWorker
 from falldet.live.journal import ClipRecorder, JsonLines, log_change
 from falldet.live.live_state import CameraView, Health, LiveState
 from falldet.live.load import RELIEVED_IDLE_FPS, LoadControl, LoadSample
-from falldet.live.reader import LatestFrame, Reader, ReaderState, ReaderStatus
-from falldet.live.sighting import Sighting
-from falldet.live.source import LiveSource
+from falldet.live.reader_state import ReaderState, ReaderStatus
 from falldet.live.store import Change, Message, Store
 from falldet.live.systemd import SystemdNotifier
-from falldet.stages.frame_sampling import FrameSampler
+from falldet.live.watched_camera import LOAD_WINDOW_S, STUCK_S, WatchedCamera, set_idle_fps
 
 logger = logging.getLogger(__name__)
 
 CHECK_S = 0.5
-STUCK_S = 20.0
 REBUILD_WINDOW_S = 600.0
 LOAD_EVERY_S = 5.0
-LOAD_WINDOW_S = 30.0
 SUMMARY_EVERY_S = 600.0
 STOP_WORKERS_S = 2.0
 STOP_INCIDENTS_S = 2.0
-
-
-class WatchedCamera:
-    """One camera of the service: its reader, its thread, and how often that was rebuilt.
-
-    Args:
-        config: of the camera.
-        service: that it belongs to.
-    """
-
-    def __init__(self, config: CameraConfig, service: LiveService) -> None:
-        self.config, self._service = config, service
-        fast = service.fast and config.is_file
-        self.slot = LatestFrame(lossless=fast)
-        settings = replace(service.config.reader, frozen_after_s=0.0 if config.is_file else config.frozen_after_s)
-        self.reader = Reader(config.name, self._open, service.now, settings, self.slot, config.repeat, self._changed)
-        self.worker: CameraWorker | None = None
-        self.rebuilt: deque[float] = deque(maxlen=2)
-        self.taken = (0.0, 0)  # when the load was sampled last, and the frames processed by then
-
-    def _open(self, stop: threading.Event) -> LiveSource:
-        camera = self.config
-        return LiveSource(camera.source, self._service.now, stop, camera.transport, self._service.fast)
-
-    def _changed(self, status: ReaderStatus) -> None:
-        reason = f": {status.reason}" if status.reason else ""
-        detail = f" ({status.size[0]}x{status.size[1]})" if status.state is ReaderState.LIVE else reason
-        level = logging.INFO if status.state in (ReaderState.LIVE, ReaderState.ENDED) else logging.WARNING
-        logger.log(level, "camera %s is %s%s", self.config.name, status.state.value, detail)
-        self._service.incidents.inbox.put((self.config.name, status))
-
-    def start_worker(self) -> None:
-        """Build a detector and start a thread with it."""
-        service = self._service
-        detector = service.detectors.build(self.config, service.wall.at(0.0))
-        if service.load.relieved:
-            _set_idle_fps(detector.sampler, RELIEVED_IDLE_FPS)
-        watch = service.make_watch(self.config.name, detector)
-        self.worker = CameraWorker(watch, self.slot, service.now, self._put, service.fast and self.config.is_file)
-        self.worker.start()
-
-    def _put(self, sighting: Sighting) -> None:
-        self._service.state.show_sighting(sighting)
-        self._service.incidents.inbox.put(sighting)
-
-    def fault(self, now_s: float) -> str | None:
-        """Return what is wrong with the thread, or None."""
-        worker = self.worker
-        assert worker is not None  # noqa: S101
-        if not worker.thread.is_alive():
-            return "has ended by an error"
-        if now_s - worker.beat_s > STUCK_S:
-            return f"hangs for {now_s - worker.beat_s:.0f} s"
-        return None
-
-    def rebuild(self, fault: str, now_s: float) -> None:
-        """Log where the thread is, leave it behind, and start a new one."""
-        worker = self.worker
-        assert worker is not None  # noqa: S101
-        frame = sys._current_frames().get(worker.thread.ident or 0)
-        where = "".join(traceback.format_stack(frame)) if frame else ""
-        logger.error("the thread of camera %s %s; it is built anew\n%s", self.config.name, fault, where)
-        worker.abandon()
-        self.rebuilt.append(now_s)
-        self._service.incidents.inbox.put(worker.watch.lost(now_s))
-        try:
-            self.start_worker()
-        except Exception:
-            logger.exception("the thread of camera %s could not be built", self.config.name)
-
-    def view(self, now_s: float) -> CameraView:
-        """Return the camera as it is now."""
-        worker = self.worker
-        return CameraView(
-            self.config.name,
-            self.reader.status,
-            self._service.state.sighting(self.config.name),
-            worker.processed if worker else 0,
-            self.slot.dropped,
-            worker.p95_s(now_s - LOAD_WINDOW_S) if worker else 0.0,
-        )
 
 
 class LiveService:
@@ -179,6 +90,9 @@ class LiveService:
         with Store(folder, utc_now()) as store:
             watched = [camera for camera in self.config.cameras if camera.watch]
             self.incidents = self._incident_worker(store, folder)
+            for camera in self.config.cameras:
+                state = ReaderState.CONNECTING if camera.watch else ReaderState.OFF
+                self.state.show_camera(CameraView(camera.name, ReaderStatus(state)))
             self.cameras = [WatchedCamera(camera, self) for camera in watched]
             try:
                 self._start()
@@ -282,7 +196,7 @@ class LiveService:
                 if camera.worker:
                     detector = camera.worker.watch.detector
                     usual = detector.config.sampling.idle_fps
-                    _set_idle_fps(detector.sampler, RELIEVED_IDLE_FPS if self.load.relieved else usual)
+                    set_idle_fps(detector.sampler, RELIEVED_IDLE_FPS if self.load.relieved else usual)
 
     def _summarize(self, now_s: float) -> None:
         self._summary_s = now_s
@@ -314,7 +228,3 @@ def _join(threads: Sequence[threading.Thread], timeout_s: float) -> None:
     end_s = time.monotonic() + timeout_s
     for thread in threads:
         thread.join(max(0.0, end_s - time.monotonic()))
-
-
-def _set_idle_fps(sampler: FrameSampler, idle_fps: float) -> None:
-    sampler.settings = replace(sampler.settings, idle_fps=idle_fps)

@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -198,16 +198,16 @@ class Store:
                 body = json.dumps(change.record)
                 database.execute(
                     "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?)",
-                    (change.incident, change.number, change.kind, _text(change.time), body),
+                    (change.incident, change.number, change.kind, utc_text(change.time), body),
                 )
             database.executemany(
                 "INSERT INTO outbox (id, notifier, body, priority, made, due) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",
-                [(m.id, m.notifier, m.body, m.priority, _text(changes[-1].time), _text(m.due)) for m in messages],
+                [(m.id, m.notifier, m.body, m.priority, utc_text(changes[-1].time), utc_text(m.due)) for m in messages],
             )
 
     def _write_incident(self, database: sqlite3.Connection, change: Change) -> None:
-        record, time = change.record, _text(change.time)
+        record, time = change.record, utc_text(change.time)
         closed = time if record["state"] == "closed" else None
         database.execute(
             "INSERT INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
@@ -232,14 +232,18 @@ class Store:
     def end_outages(self, time: datetime) -> None:
         """Close the outages that the last run left open."""
         with self._transaction() as database:
-            database.execute("UPDATE outages SET ended = ? WHERE ended IS NULL", (_text(time),))
+            database.execute("UPDATE outages SET ended = ? WHERE ended IS NULL", (utc_text(time),))
 
     def outage(self, camera: str, time: datetime, state: str, reason: str) -> None:
         """Note that a camera sees nothing from `time` on, or, with an empty state, that it sees again."""
         with self._transaction() as database:
-            database.execute("UPDATE outages SET ended = ? WHERE camera = ? AND ended IS NULL", (_text(time), camera))
+            database.execute(
+                "UPDATE outages SET ended = ? WHERE camera = ? AND ended IS NULL", (utc_text(time), camera)
+            )
             if state:
-                database.execute("INSERT INTO outages VALUES (?, ?, NULL, ?, ?)", (camera, _text(time), state, reason))
+                database.execute(
+                    "INSERT INTO outages VALUES (?, ?, NULL, ?, ?)", (camera, utc_text(time), state, reason)
+                )
 
     def name_file(self, path: Path, kind: str, made: datetime, incident: str | None = None) -> None:
         """Name a file in the state folder, so that it may be deleted by age and size."""
@@ -247,40 +251,17 @@ class Store:
         with self._transaction() as database:
             database.execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes",
-                (str(path.relative_to(self.folder)), kind, incident, _text(made), size),
+                (str(path.relative_to(self.folder)), kind, incident, utc_text(made), size),
             )
 
-    def clean(self, now: datetime, keep_clips_days: float, keep_incidents_days: float, max_bytes: float) -> int:
-        """Delete what is too old, then the oldest clips and closed incidents while all is too large.
+    def select(self, query: str, *values: str) -> list[str]:
+        """Return the first column of a query that reads."""
+        return [row[0] for row in self._database.execute(query, values)]
 
-        Open incidents stay, and so does every file that the database does not name.
-
-        Returns:
-            Number of files and incidents deleted.
-        """
-        clips = self._database.execute(
-            "SELECT path FROM files WHERE kind != 'clip' AND made < ? OR kind = 'clip' AND made < ?",
-            (_text(now - timedelta(days=keep_incidents_days)), _text(now - timedelta(days=keep_clips_days))),
-        )
-        deleted = self._delete_files([row["path"] for row in clips])
-        old = (_text(now - timedelta(days=keep_incidents_days)),)
-        deleted += self._delete_incidents("SELECT id FROM incidents WHERE closed < ?", old)
-        while self.size() > 0.9 * max_bytes:
-            oldest = (
-                "SELECT path FROM files WHERE incident IS NULL"
-                " OR incident IN (SELECT id FROM incidents WHERE closed IS NOT NULL) ORDER BY made LIMIT 10"
-            )
-            files = [row["path"] for row in self._database.execute(oldest)]
-            few = self._delete_files(files) or self._delete_incidents(
-                "SELECT id FROM incidents WHERE closed IS NOT NULL ORDER BY closed LIMIT 100", ()
-            )
-            if not few:
-                logger.warning("%s is larger than state.max_mb, and holds nothing that may be deleted", self.folder)
-                break
-            deleted += few
+    def forget_outages(self, before: str) -> None:
+        """Delete the outages that ended before a time in ISO 8601."""
         with self._transaction() as database:
-            database.execute("DELETE FROM outages WHERE ended < ?", old)
-        return deleted
+            database.execute("DELETE FROM outages WHERE ended < ?", (before,))
 
     def size(self) -> int:
         """Return the bytes of the named files and of the pages in use of the database."""
@@ -291,20 +272,21 @@ class Store:
         )
         return int(files + (pages - free) * page)
 
-    def _delete_files(self, names: Sequence[str]) -> int:
+    def delete_files(self, names: Sequence[str]) -> int:
+        """Delete files by their names in the state folder, and forget them; return how many."""
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
         with self._transaction() as database:
             database.executemany("DELETE FROM files WHERE path = ?", [(name,) for name in names])
         return len(names)
 
-    def _delete_incidents(self, query: str, values: tuple[str, ...]) -> int:
-        ids = [(row["id"],) for row in self._database.execute(query, values)]
-        for (incident,) in ids:
+    def delete_incidents(self, ids: Sequence[str]) -> int:
+        """Delete incidents with their changes and files; return how many."""
+        for incident in ids:
             named = self._database.execute("SELECT path FROM files WHERE incident = ?", (incident,))
-            self._delete_files([row["path"] for row in named])
+            self.delete_files([row["path"] for row in named])
         with self._transaction() as database:
-            database.executemany("DELETE FROM incidents WHERE id = ?", ids)
+            database.executemany("DELETE FROM incidents WHERE id = ?", [(incident,) for incident in ids])
         return len(ids)
 
 
@@ -315,5 +297,6 @@ def connect_read_only(folder: Path) -> sqlite3.Connection:
     return database
 
 
-def _text(time: datetime) -> str:
+def utc_text(time: datetime) -> str:
+    """Return a UTC time as the database has it."""
     return time.isoformat(timespec="milliseconds")

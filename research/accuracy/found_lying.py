@@ -2,10 +2,10 @@
 
     python -m research.accuracy.found_lying videos/urfd/manifest.csv videos/exercise/manifest.csv --root videos/
 
-The rule of `falldet.live.lying` on the poses of whole clips, without the recognizer: a person who lies for 10, 20, 30 or
-60 seconds and was not upright since opens an incident. Prints false alarms per hour of everyday video, by folder, and
-the falls after which a person is found. A clip shorter than the time can't alarm, so the hours counted are those after
-the time.
+The rule of `falldet.live.lying` on the poses of whole clips, without the recognizer: a person who lies for 10, 20, 30
+or 60 seconds and was not upright since opens an incident. Prints false alarms per hour of everyday video, by folder,
+and the falls after which a person is found. A clip shorter than the time can't alarm, so the hours counted are those
+after the time.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,8 @@ from falldet.cli.process import EXIT_OK, run
 from falldet.live.config import read_live_config
 from falldet.live.incident import ChangeKind, Close, Outcome
 from falldet.live.incident_manager import Answer
-from falldet.live.service import LiveService
+from falldet.live.service import LiveService, WatchedCamera
+from falldet.live.source import LiveFrame, LiveSource
 from falldet.live.store import Change
 from research.speed.live_video import EMPTY_S, SCENE_S, falls_video, serving
 
@@ -50,8 +52,10 @@ def measure_streams(count: int, seconds: float) -> None:
     video, _ = falls_video(4)
     with serving(video) as server, TemporaryDirectory() as folder:
         service, stop = started([server.address(number) for number in range(count)], folder)
-        wait_for(lambda: len(service.state.cameras) == count, 30)
-        wait_for(lambda: all(view.processed > 0 for view in service.state.cameras.values()), 60)
+        wait_for(
+            lambda: service.state.cameras != {} and all(view.processed > 0 for view in service.state.cameras.values()),
+            60,
+        )
         time.sleep(WARM_UP_S)
         begun_s, cpu_s = service.now(), time.process_time()
         before = sum(view.processed for view in service.state.cameras.values())
@@ -82,9 +86,13 @@ def measure_falls(rounds: int) -> None:
                 told.append((change.record["camera"], service.now()))
                 service.answer(Answer(change.incident, Close("study", Outcome.HELPED)))
 
-        service, stop = started([server.address(number) for number in range(2)], folder, take)
-        time.sleep(rounds * 5 * (SCENE_S + EMPTY_S) + 3)
-        offsets = {camera.config.name: camera.reader._clock._offset_s or 0.0 for camera in service.cameras}
+        with first_times() as firsts:
+            service, stop = started([server.address(number) for number in range(2)], folder, take)
+            time.sleep(rounds * 5 * (SCENE_S + EMPTY_S) + 3)
+        offsets = {
+            camera.config.name: (camera.reader._clock._offset_s or 0.0) + firsts[camera.config.name]
+            for camera in service.cameras
+        }
         end(stop, service)
     delays = []
     for camera, offset_s in offsets.items():
@@ -97,6 +105,31 @@ def measure_falls(rounds: int) -> None:
         f"{len(delays)} of {expected} falls told, {len(told) - len(delays)} further alerts; from the fall's end to "
         f"stored and told: median {median:.2f}, p95 {p95:.2f}, from {min(delays):.2f} to {max(delays):.2f} s"
     )
+
+
+@contextmanager
+def first_times() -> Iterator[dict[str, float]]:
+    """Yield a dict that gets the source time of the first frame of each camera, which is the video's first."""
+    firsts: dict[str, float] = {}
+    plain = WatchedCamera._open
+
+    def open_and_note(camera: WatchedCamera, stop: threading.Event) -> LiveSource:
+        source = plain(camera, stop)
+        frames = source.frames
+
+        def noted() -> Iterator[LiveFrame]:
+            for frame in frames():
+                firsts.setdefault(camera.config.name, frame.source_s or 0.0)
+                yield frame
+
+        source.frames = noted  # type: ignore[method-assign]
+        return source
+
+    WatchedCamera._open = open_and_note  # type: ignore[method-assign]
+    try:
+        yield firsts
+    finally:
+        WatchedCamera._open = plain  # type: ignore[method-assign]
 
 
 def started(

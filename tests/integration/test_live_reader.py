@@ -12,7 +12,9 @@ import pytest
 from live_servers import encode, free_port, has_gstreamer, mjpeg_server, rtsp_server, silent_server, wait_until
 
 from falldet.io.video import VideoReader
-from falldet.live.reader import LatestFrame, Reader, ReaderSettings, ReaderState, ReaderStatus, TimedFrame
+from falldet.live.latest_frame import LatestFrame, TimedFrame
+from falldet.live.reader import Reader
+from falldet.live.reader_state import ReaderSettings, ReaderState, ReaderStatus
 from falldet.live.source import LiveSource
 from falldet.synthetic import SCENES
 

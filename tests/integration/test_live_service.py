@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from live_servers import encode, has_gstreamer, live_command, rtsp_server, wait_until
 
-from falldet.live import service as service_module
+from falldet.live import watched_camera
 from falldet.live.camera import CameraWatch
 from falldet.live.config import read_live_config
 from falldet.live.incident import IncidentState
@@ -179,7 +179,7 @@ class Faulty(CameraWatch):
 def test_service_rebuilds_a_thread_that_dies_or_hangs_and_spares_the_others(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "STUCK_S", 1.5)
+    monkeypatch.setattr(watched_camera, "STUCK_S", 1.5)
     Faulty.faults = {"dies": 1, "hangs": 1}
     config = read_live_config(None, [f"dies={clip}", f"hangs={clip}", f"good={clip}"])
     config = dataclasses.replace(
@@ -199,7 +199,7 @@ def test_service_rebuilds_a_thread_that_dies_or_hangs_and_spares_the_others(
 
 
 def follow_faults(service: LiveService) -> None:
-    wait_until(lambda: len(service.state.cameras) == 3, what="all cameras")
+    wait_until(lambda: all(view.processed for view in service.state.cameras.values()), what="all cameras")
     dies, hangs, good = service.cameras
     wait_until(lambda: len(dies.rebuilt) == len(hangs.rebuilt) == 1, what="the rebuilding")
     wait_until(lambda: {incident.camera for incident in service.state.incidents} == {"dies", "hangs", "good"})

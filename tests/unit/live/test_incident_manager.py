@@ -11,7 +11,7 @@ from live_scenes import ScriptedCamera
 
 from falldet.live.incident import Acknowledge, Close, IncidentSettings, IncidentState, Outcome
 from falldet.live.incident_manager import Answer, IncidentManager
-from falldet.live.reader import ReaderState, ReaderStatus
+from falldet.live.reader_state import ReaderState, ReaderStatus
 from falldet.live.store import connect_read_only
 from falldet.synthetic.body import Body
 from falldet.synthetic.camera import Camera

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from falldet.live.backoff import Backoff
+from falldet.live.latest_frame import LatestFrame, TimedFrame
 from falldet.live.load import LoadControl, LoadSample
-from falldet.live.reader import Backoff, LatestFrame, ReaderSettings, TimedFrame
+from falldet.live.reader_state import ReaderSettings
 from falldet.live.sighting import Inbox, Sighting
 from falldet.live.systemd import SystemdNotifier
 from falldet.types import Event, EventState, People

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from falldet.errors import FalldetError
+from falldet.live.retention import clean
 from falldet.live.store import Change, Message, Store, connect_read_only
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -94,9 +95,9 @@ def test_clean_deletes_by_age_what_the_database_names_and_nothing_else(store: St
     store.name_file(clips / "open", "clip", old, "open")
     store.name_file(clips / "shut", "clip", old, "shut")
     store.name_file(clips / "fresh", "clip", NOW, "open")
-    store.clean(NOW, keep_clips_days=30, keep_incidents_days=365, max_bytes=1e9)
+    clean(store, NOW, keep_clips_days=30, keep_incidents_days=365, max_bytes=1e9)
     assert sorted(path.name for path in clips.iterdir()) == ["fresh", "stranger"]
-    store.clean(NOW, keep_clips_days=30, keep_incidents_days=35, max_bytes=1e9)
+    clean(store, NOW, keep_clips_days=30, keep_incidents_days=35, max_bytes=1e9)
     assert [record["incident"] for record in store.open_incidents()] == ["open"]
     assert len(rows(store, "incidents")) == 1
 
@@ -109,7 +110,7 @@ def test_clean_deletes_the_oldest_closed_ones_first_where_all_is_too_large(store
         path = store.folder / "clips" / f"{day}"
         path.write_bytes(b"x" * 10_000)
         store.name_file(path, "clip", time, f"i{day}")
-    store.clean(NOW, 365, 365, max_bytes=250_000)
+    clean(store, NOW, 365, 365, max_bytes=250_000)
     left = sorted(int(path.name) for path in (store.folder / "clips").iterdir())
     assert left[0] == 0  # of the open incident
     assert left[1] > 1
