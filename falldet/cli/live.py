@@ -12,15 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falldet.cli import options
 from falldet.cli.process import EXIT_OK, EXIT_USER_ERROR, tell_error
 from falldet.config import parse_override
 from falldet.errors import FalldetError
-from falldet.live.config import CameraConfig, LiveConfig, read_live_config
-from falldet.live.credentials import Credentials, Redactor
-from falldet.live.source import LiveSource
+
+if TYPE_CHECKING:
+    from falldet.live.config import CameraConfig, LiveConfig
+    from falldet.live.credentials import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def set_up_logging(debug: bool) -> Redactor:
     """Log to stderr, with times where no journal adds them; return the filter that masks secrets in every line."""
+    from falldet.live.credentials import Redactor
+
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -85,6 +88,9 @@ def set_up_logging(debug: bool) -> Redactor:
 
 def load_config(arguments: argparse.Namespace, redactor: Redactor) -> LiveConfig:
     """Return the configuration with the command line's values and all secrets in place."""
+    from falldet.live.config import read_live_config
+    from falldet.live.credentials import Credentials
+
     config = read_live_config(arguments.config, arguments.sources, detector_overrides(arguments.cfg_options))
     if arguments.state_dir:
         config = replace(config, state=replace(config.state, folder=arguments.state_dir))
@@ -123,6 +129,8 @@ def check(config: LiveConfig) -> int:
 
 def check_camera(camera: CameraConfig) -> tuple[str, ...]:
     """Return a line of the table of `check`; raises FalldetError where the source can't be read."""
+    from falldet.live.source import LiveSource
+
     start_s = time.monotonic()
     arrivals: list[float] = []
     with LiveSource(camera.source, time.monotonic, threading.Event(), camera.transport) as source:
