@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from falldet.cli.process import EXIT_OK, run
 from falldet.data.manifest import ClipRecord
-from falldet.evaluation.replay import ReplayedClip, replay_clip
-from falldet.extraction.pose_cache import pose_cache
+from falldet.extraction.pose_cache import PoseSequence, pose_cache
 from falldet.live.config import CameraConfig
 from falldet.live.incident_manager import is_found_lying
 from falldet.live.lying import LyingWatch
-from falldet.pipeline.analyzer import load_recognizer
 from falldet.pipeline.config import Config
+from falldet.stages.frame_sampling import FrameSampler
+from falldet.stages.posture import read_postures
+from falldet.stages.tracking import PoseTracker
 from falldet.visualization.tables import markdown_table
 from research.clips import add_clip_arguments, read_clips
 
@@ -46,41 +48,47 @@ def main() -> int:
     parser.add_argument("--min-y", type=float, default=0.0, help="found_lying_min_y (default: 0)")
     arguments = parser.parse_args()
     config = Config()
-    recognizer, cache = load_recognizer(config), pose_cache(arguments.poses, config)
-    findings = []
-    for clip in read_clips(arguments):
-        replayed = replay_clip(clip, cache.poses(clip.path), config, recognizer)
-        findings.append(find_lying(replayed, config, arguments.min_y))
+    cache = pose_cache(arguments.poses, config)
+    findings = [find_lying(clip, cache.poses(clip.path), config, arguments.min_y) for clip in read_clips(arguments)]
     print(table(findings))
     return EXIT_OK
 
 
-def find_lying(replayed: ReplayedClip, config: Config, min_y: float = 0.0) -> ClipFinding:
+def find_lying(clip: ClipRecord, poses: PoseSequence, config: Config, min_y: float = 0.0) -> ClipFinding:
     """Return when the rule finds a person lying in a clip.
 
     Args:
-        replayed: the clip's tracked people.
-        config: thresholds of lying and upright.
+        clip: the clip and its labels.
+        poses: the people in its frames.
+        config: settings of sampling and tracker, thresholds of lying and upright.
         min_y: `CameraConfig.found_lying_min_y`.
     """
-    watch, found = LyingWatch(config.events), dict.fromkeys(TIMES_S)
-    for frame in replayed.frames:
-        places = watch.update(frame.time_s, frame.people, frame.postures)
+    watch, tracker, sampler = LyingWatch(config.events), PoseTracker(config.tracker), FrameSampler(config.sampling)
+    found: dict[float, float | None] = dict.fromkeys(TIMES_S)
+    time_s = 0.0
+    for time_s, people in poses.frames():
+        if not sampler.should_process(time_s):
+            continue
+        tracked = tracker.update(people, time_s)
+        sampler.update(time_s, tracker.speed(time_s), [])
+        postures = read_postures(tracked.keypoints, tracked.scores, poses.image_hw)
+        places = watch.update(time_s, tracked, postures)
         for after_s in TIMES_S:
             camera = CameraConfig("study", "0", found_lying_s=after_s, found_lying_min_y=min_y)
-            if found[after_s] is None and any(is_found_lying(place, frame.time_s, camera) for place in places):
-                found[after_s] = frame.time_s
-    return ClipFinding(replayed.clip, replayed.duration_s, found)
+            if found[after_s] is None and any(is_found_lying(place, time_s, camera) for place in places):
+                found[after_s] = time_s
+    return ClipFinding(clip, time_s, found)
 
 
-def table(findings: Sequence[ClipFinding]) -> str:
-    """Return the Markdown table: a row per folder of everyday clips and time, then all folders."""
-    folders = sorted({finding.clip.path.parts[-2] for finding in findings})
+def table(findings: Sequence[ClipFinding], root: Path) -> str:
+    """Return the Markdown table: a row per data set below `root` and time, then all of them."""
+    names = [finding.clip.path.resolve().relative_to(root.resolve()).parts[0] for finding in findings]
     rows = []
-    for folder in [*folders, "all"]:
-        chosen = [finding for finding in findings if folder in ("all", finding.clip.path.parts[-2])]
-        rows += [row_of(folder, after_s, chosen) for after_s in TIMES_S]
-    return markdown_table(HEADER, rows)
+    for chosen_name in [*sorted(set(names)), "all"]:
+        pairs = zip(names, findings, strict=True)
+        chosen = [finding for name, finding in pairs if chosen_name in ("all", name)]
+        rows += [row_of(chosen_name, after_s, chosen) for after_s in TIMES_S]
+    return "\n".join(markdown_table(HEADER, rows))
 
 
 def row_of(folder: str, after_s: float, findings: Sequence[ClipFinding]) -> tuple[str, ...]:

@@ -88,17 +88,21 @@ def measure_falls(rounds: int) -> None:
 
         with first_times() as firsts:
             service, stop = started([server.address(number) for number in range(2)], folder, take)
-            time.sleep(rounds * 5 * (SCENE_S + EMPTY_S) + 3)
-        offsets = {
-            camera.config.name: (camera.reader._clock._offset_s or 0.0) + firsts[camera.config.name]
-            for camera in service.cameras
-        }
+            time.sleep(WARM_UP_S + SCENE_S)
+            offsets = {
+                camera.config.name: (camera.reader._clock._offset_s or 0.0) + firsts[camera.config.name]
+                for camera in service.cameras
+            }
+            time.sleep(rounds * 5 * (SCENE_S + EMPTY_S) - WARM_UP_S - SCENE_S)
         end(stop, service)
     delays = []
     for camera, offset_s in offsets.items():
         for _, stop_s in descents:
             after = [at_s - offset_s - stop_s for name, at_s in told if name == camera]
-            delays += [delay for delay in after if -1.0 <= delay < 4.0][:1]
+            found = [delay for delay in after if -1.0 <= delay < 4.0][:1]
+            delays += found
+            if not found:
+                print(f"{camera}: the fall that ends at {stop_s:.1f} s is not told", flush=True)
     expected = len(offsets) * len(descents)
     median, p95 = np.percentile(delays, 50), np.percentile(delays, 95)
     print(
