@@ -216,8 +216,8 @@ def _relative(name: Any, path: str | Path | None) -> Path:
     """Return a path that a configuration file names: relative to that file where it is there, else to the work dir."""
     if not isinstance(name, str):
         raise FalldetError(f"{path}: {name!r} must be the name of a file")
-    beside = Path(path or ".").parent / name
-    return beside if beside.exists() else Path(name)
+    sibling = Path(path or ".").parent / name
+    return sibling if sibling.exists() else Path(name)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class FreezeDetector:
         if not self._after_s:
             return False
         if self._sample is None or frame.arrival_s - self._sampled_s >= self.EVERY_S:
-            grey = frame.picture.reformat(*self.SIZE_WH, format="gray").to_ndarray().astype(np.int16)
+            grey = frame.decoded.reformat(*self.SIZE_WH, format="gray").to_ndarray().astype(np.int16)
             if self._sample is None or np.abs(grey - self._sample).mean() >= self.MIN_CHANGE:
                 self._changed_s = frame.arrival_s
             self._sample, self._sampled_s = grey, frame.arrival_s

@@ -106,7 +106,7 @@ class Incident:
         seen_s: when the person was last seen down, steady seconds.
         sight_changed_s: when `in_sight` last changed; minus infinity before the first time.
         up_since_s: when the person got up; None while down or unknown.
-        acknowledged_by: who answered; empty while nobody has.
+        acknowledged_by: who answered; empty before an answer.
         outcome: how it was closed; None while it is not.
         closed_by: who closed it; empty while it is not.
         changes: changes told so far.

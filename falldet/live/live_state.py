@@ -47,7 +47,7 @@ class Health:
 
 
 class LiveState:
-    """What everybody may read at any time, from any thread."""
+    """What any thread may read at any time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -31,7 +31,7 @@ TIMED_BY_ARRIVAL = FORMATS_WITHOUT_CLOCK | {"v4l2", "video4linux2,v4l2"}
 """A webcam's own times are not used: drivers disagree about their clock."""
 
 SEGMENTED = {"hls", "dash"}
-"""Formats whose frames arrive in bursts, and are played at their own pace."""
+"""Formats whose frames arrive in bursts, and are played in real time by their timestamps."""
 
 SHIFT_S = 10.0
 """A played source that is late by more than this goes on from where it is."""
@@ -57,22 +57,22 @@ class LiveFrame:
     Attributes:
         arrival_s: when it was decoded, steady seconds.
         source_s: its time by the source, seconds; None where the source has no clock.
-        picture: as FFmpeg gives it.
+        decoded: as FFmpeg gives it.
     """
 
     arrival_s: float
     source_s: float | None
-    picture: av.VideoFrame
+    decoded: av.VideoFrame
 
     def image(self) -> np.ndarray:
         """Return the frame as (H, W, 3) uint8 BGR, turned upright."""
-        return to_bgr(self.picture)
+        return to_bgr(self.decoded)
 
 
 class LiveSource:
     """A source opened once: its size and rate, then its frames.
 
-    Used as a context manager. Frames of a stream are given as they arrive. Those of a file are given at their own pace.
+    Used as a context manager. Frames of a stream are given as they arrive. Those of a file are given in real time.
 
     Args:
         address: a file, an RTSP or HTTP URL, or a webcam's number.
@@ -129,8 +129,8 @@ class LiveSource:
         """
         start_s: float | None = None
         first_s = 0.0
-        for picture in self._decoded():
-            source_s = float(picture.time) if self.has_clock and picture.time is not None else None
+        for decoded in self._decoded():
+            source_s = float(decoded.time) if self.has_clock and decoded.time is not None else None
             arrival_s = self._now()
             if self._is_played and source_s is not None:
                 if start_s is None or not arrival_s - (start_s + source_s - first_s) > -SHIFT_S or source_s < first_s:
@@ -142,7 +142,7 @@ class LiveSource:
                     return
                 else:
                     arrival_s = self._now()
-            yield LiveFrame(arrival_s, source_s, picture)
+            yield LiveFrame(arrival_s, source_s, decoded)
         if not self._is_file and not self._stop.is_set():
             raise SourceError("the server ended the stream")
 
@@ -153,16 +153,16 @@ class LiveSource:
                 if self._stop.is_set():
                     return
                 try:
-                    pictures = packet.decode()
+                    frames = packet.decode()
                 except av.error.InvalidDataError:
                     damaged += 1
                     if damaged > MAX_DAMAGED_PACKETS:
                         raise SourceError(f"{damaged} packets in a row can't be decoded") from None
                     continue
-                for picture in pictures:
-                    if picture.width and picture.height:
+                for frame in frames:
+                    if frame.width and frame.height:
                         damaged = 0
-                        yield picture
+                        yield frame
         except av.error.FFmpegError as error:
             raise _source_error(error) from None
 

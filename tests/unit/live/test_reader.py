@@ -108,7 +108,7 @@ def test_systemd_notifier_sends_to_the_socket(tmp_path: Path) -> None:
         receiver.bind(str(path))
         SystemdNotifier({"NOTIFY_SOCKET": str(path)}).send("READY=1", "STATUS=watching")
         assert receiver.recv(100) == b"READY=1\nSTATUS=watching"
-    SystemdNotifier({"NOTIFY_SOCKET": str(path)}).send("WATCHDOG=1")  # nobody listens any more
+    SystemdNotifier({"NOTIFY_SOCKET": str(path)}).send("WATCHDOG=1")  # the receiver is gone
     SystemdNotifier({}).send("READY=1")
 
 
