@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     evaluated, left_out = evaluate_clips(clips, EvaluationJob(config, THRESHOLDS, arguments.cache), jobs)
     results, analyses = [clip.result for clip in evaluated], [clip.analysis for clip in evaluated]
     curve = operating_curve(evaluated, THRESHOLDS)
-    write_report(arguments.out_dir, results, analyses, curve, config.events.alert_threshold, left_out)
+    write_report(arguments.out_dir, results, analyses, curve, config.events.threshold, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
     sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
     if arguments.hard_negatives:

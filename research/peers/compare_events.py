@@ -180,24 +180,13 @@ def with_checkpoint(config: Config, checkpoint: str) -> Config:
 
 
 def reference_config(config: Config, checkpoint: str) -> Config:
-    """Return `config` with the windows, fusion and events of the reference project's demo; see the module.
-
-    With these lying and upright thresholds every posture confirms a fall.
-    """
+    """Return `config` with the windows, fusion and events of the reference project's demo; see the module."""
     return replace(
         with_checkpoint(config, checkpoint),
         sampling=replace(config.sampling, active_fps=0.0),
         windows=replace(config.windows, length_s=1.6, stride_s=0.267, min_track_s=0.8, linger_s=0.8),
-        fusion=replace(config.fusion, rule="higher_score", latency_s=0.0),
-        events=replace(
-            config.events,
-            low_threshold=0.5,
-            alert_threshold=0.5,
-            immediate_threshold=0.5,
-            lying_threshold=0.0,
-            upright_threshold=0.0,
-            lying_hold_s=0.0,
-        ),
+        fusion=replace(config.fusion, evidence_windows=1),
+        events=replace(config.events, alert_threshold=0.5, low_share=1.0),
     )
 
 
