@@ -24,14 +24,14 @@ EXAMPLES = """\
 Poses are kept: a second run with other settings of the later stages takes seconds.
 """
 
-THRESHOLDS = (*(score / 100 for score in range(5, 100, 5)), 0.97, 0.99)
+THRESHOLDS = tuple(score / 100 for score in range(5, 100, 5))
 """Alert thresholds of the operating curve."""
 
 OUT_DIR = Path("work_dirs/evaluate")
 
 RETRAIN = """\
 falldet train configs/stgcn_fall_best.py --add-ann-file {path} \
---cfg-options load_from={weights} optim_wrapper.optimizer.lr=0.01"""
+--cfg-options load_from={weights} optim_wrapper.optimizer.lr=0.0005"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

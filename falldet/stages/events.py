@@ -257,7 +257,7 @@ class EventDecoder:
         if track.lay_down_s is None and track.lying_since_s is not None:
             track.lay_down_s = max(track.lying_since_s, event.start_s)
         upright_s = track.upright_since_s
-        if upright_s is not None and time_s - upright_s >= settings.recover_s:
+        if upright_s is not None and track.last_s - upright_s >= settings.recover_s:
             event = replace(event, state=EventState.RECOVERED, end_s=upright_s)
             track.peak = None
         elif time_s - track.last_s > settings.cool_down_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -144,13 +145,13 @@ def causal_input(keypoints: np.ndarray, scores: np.ndarray, valid: np.ndarray) -
 
 
 def _quantile(values: np.ndarray, used: np.ndarray, share: float) -> np.ndarray:
-    """Return the quantile (N, C) of `values` (N, T, C) over the frames `used` (N, T), linear between neighbors."""
+    """Return the quantile (N, C) of `values` (N, T, C) over the frames `used` (N, T), linear; 0 without any."""
     ordered = np.sort(np.where(used[..., None], values, np.inf), axis=1)
+    ordered = np.where(np.isfinite(ordered), ordered, 0)
     last = np.maximum(used.sum(axis=1) - 1, 0)
     below = np.floor(last * share).astype(np.int64)
     rows, part = np.arange(len(values)), (last * share - below)[:, None]
-    result = ordered[rows, below] * (1 - part) + ordered[rows, np.minimum(below + 1, last)] * part
-    return np.where(used.any(axis=1)[:, None], result, 0)
+    return ordered[rows, below] * (1 - part) + ordered[rows, np.minimum(below + 1, last)] * part
 
 
 def _center_and_size(keypoints: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,6 +174,32 @@ def _median(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     count = valid.sum(axis=-2, keepdims=True)
     middle = [np.take_along_axis(ordered, np.maximum(count - 1 + i, 0) // 2, axis=-2) for i in (0, 1)]
     return np.where(count > 0, (middle[0] + middle[1]) / 2, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Preparation of a recognizer's input, as its training had it.
+
+    Attributes:
+        normalization: coordinates and sampling in time.
+        frames: poses per window.
+        window_s: length of the windows, seconds; None for whole clips.
+    """
+
+    normalization: Normalization
+    frames: int
+    window_s: float | None
+
+    def as_metadata(self) -> dict[str, str]:
+        """Return the preparation as entries of an ONNX file's metadata."""
+        window_s = "" if self.window_s is None else f"{self.window_s:g}"
+        channels = CHANNELS[self.normalization]
+        return {
+            "normalization": self.normalization,
+            "frames": str(self.frames),
+            "window_s": window_s,
+            "channels": channels,
+        }
 
 
 def prepare(windows: Sequence[Window], mode: Normalization, frames: int = WINDOW_FRAMES) -> np.ndarray:
