@@ -50,13 +50,14 @@ class TemporalConv(BaseModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return features (N, M, 3 * channels, 1, 1) of x (N, M, T, V, 4): x, y, joint score and valid."""
-        people = x.shape[:2]
-        x = x.flatten(0, 1)
+        batch, people, frames, joint_count, channels = x.size()
+        x = x.reshape(batch * people, frames, joint_count, channels)
         joints = torch.cat([x[..., :2], VELOCITY_SCALE * _velocity(x), x[..., 2:3]], dim=-1).flatten(2)
         inputs = torch.cat([joints, x[:, :, 0, 3:4]], dim=2).transpose(1, 2)  # (N * M, V * 5 + 1, T)
         features = torch.relu(self.norm(self.blocks(self.stem(inputs))))
         pooled = [features.mean(2), features.amax(2), features[:, :, -self.last_frames :].mean(2)]
-        return torch.cat(pooled, dim=1)[..., None, None].unflatten(0, people)
+        features = torch.cat(pooled, dim=1)
+        return features.reshape(batch, people, features.size(1), 1, 1)
 
 
 class _ConvBlock(nn.Module):
