@@ -156,7 +156,8 @@ class DistortSkeleton(_Augmentation):
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         moved = (keypoints - center) @ (rotation @ np.diag([wider, 1 / wider])).T
         noise = self.rng.standard_normal(keypoints.shape, dtype=np.float32)
-        results["keypoint"] = (moved + noise * self.jitter * body_length(keypoints, visible)).astype(np.float32)
+        noise *= self.jitter * body_length(keypoints, visible)
+        results["keypoint"] = (moved + center + noise).astype(np.float32)
 
 
 @TRANSFORMS.register_module()
