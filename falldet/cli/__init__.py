@@ -15,7 +15,6 @@ from falldet import __version__
 from falldet.cli import (
     benchmark,
     config,
-    convert,
     demo,
     evaluate,
     export,
@@ -36,7 +35,6 @@ COMMANDS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "config": config,
     "sample": sample,
-    "convert": convert,
 }
 
 

@@ -24,14 +24,14 @@ EXAMPLES = """\
 Poses are kept: a second run with other settings of the later stages takes seconds.
 """
 
-THRESHOLDS = (*(score / 100 for score in range(5, 100, 5)), 0.97, 0.99)
+THRESHOLDS = tuple(score / 100 for score in range(5, 100, 5))
 """Alert thresholds of the operating curve."""
 
 OUT_DIR = Path("work_dirs/evaluate")
 
 RETRAIN = """\
 falldet train configs/stgcn_fall_best.py --add-ann-file {path} \
---cfg-options load_from={weights} optim_wrapper.optimizer.lr=0.01"""
+--cfg-options load_from={weights} optim_wrapper.optimizer.lr=0.0005"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     evaluated, left_out = evaluate_clips(clips, EvaluationJob(config, THRESHOLDS, arguments.cache), jobs)
     results, analyses = [clip.result for clip in evaluated], [clip.analysis for clip in evaluated]
     curve = operating_curve(evaluated, THRESHOLDS)
-    write_report(arguments.out_dir, results, analyses, curve, config.events.alert_threshold, left_out)
+    write_report(arguments.out_dir, results, analyses, curve, config.events.threshold, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
     sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
     if arguments.hard_negatives:

@@ -32,11 +32,11 @@ from falldet.types import Event
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_BEFORE_S = 3.0
-"""Taken from before the alert's onset: one window of two seconds, and a second of the motion before it."""
+SAMPLE_BEFORE_S = 5.0
+"""Taken from before the alert's onset: one window of four seconds, and a second of the motion before it."""
 
 SAMPLE_AFTER_S = 2.0
-"""Taken from after the alert: the length of one window, in which the alarm could have been raised again."""
+"""Taken from after the alert: the time in which a window would be a fall, had it been one."""
 
 FILE_NAME = "hard_negatives.pkl"
 MARK = "_false_alarm_"

@@ -47,7 +47,7 @@ def load_config(
         place_of(name, config)
         config.merge_from_dict({name: value})
     if ann_files:
-        for split in SPLITS:
+        for split in (split for split in SPLITS if config.get(f"{split}_dataloader")):
             dataset = innermost_dataset(config, split)
             dataset["ann_file"] = list(ann_files)
             config[f"{split}_dataloader"].dataset = dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +17,10 @@ from falldet.errors import FalldetError
 from falldet.openmmlab.checkpoint import load_checkpoint
 from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
 from falldet.openmmlab.logs import quiet_libraries
-from falldet.openmmlab.transforms import NormalizeSkeleton, SampleMidpoints
-from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, resample
-from falldet.stages.windows import WindowSettings
+from falldet.openmmlab.transforms import NormalizeSkeleton, SampleCausal, SampleMidpoints
+from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, Preparation, resample
+from falldet.stages.windows import DEFAULT_LENGTH_S
 from falldet.types import Window, WindowScore
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """Preparation of a recognizer's input.
-
-    Attributes:
-        normalization: coordinates, as in `falldet.stages.preprocessing.normalize`.
-        frames: poses per resampled window.
-        window_s: length of the windows, seconds; None for whole clips.
-    """
-
-    normalization: Normalization
-    frames: int
-    window_s: float | None
-
-    def as_metadata(self) -> dict[str, str]:
-        """Return the preparation as entries of an ONNX file's metadata."""
-        window_s = "" if self.window_s is None else f"{self.window_s:g}"
-        return {"normalization": self.normalization, "frames": str(self.frames), "window_s": window_s}
 
 
 def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
@@ -106,6 +85,7 @@ class TorchRecognizer:
         keypoints, scores = resample(window, self.frames)
         sample = {
             "label": -1,
+            "window": window,
             "img_shape": window.image_hw,
             "original_shape": window.image_hw,
             "start_index": 0,
@@ -129,12 +109,13 @@ def read_preparation(config: Config) -> Preparation:
         FalldetError: the splits prepare their input in different ways.
     """
     found = {(_normalizations(config, split), _window_s(config, split)) for split in SPLITS}
-    frames = {step.get("clip_len", WINDOW_FRAMES) for step in _steps(config, "test", SampleMidpoints)}
+    samplers = _steps(config, "test", SampleMidpoints) + _steps(config, "test", SampleCausal)
+    frames = {step.get("clip_len", WINDOW_FRAMES) for step in samplers}
     normalizations, window_s = found.pop()
     if found or len(normalizations) != 1 or len(frames) != 1:
         raise FalldetError(
             f"the splits of {config.filename} prepare their input in different ways; give all of them one "
-            "NormalizeSkeleton mode and one window.length_s, and the test split one SampleMidpoints"
+            "NormalizeSkeleton mode and one window.length_s, and the test split one SampleMidpoints or SampleCausal"
         )
     return Preparation(normalizations[0], int(frames.pop()), window_s)
 
@@ -145,7 +126,7 @@ def _normalizations(config: Config, split: str) -> tuple[Normalization, ...]:
 
 def _window_s(config: Config, split: str) -> float | None:
     window = innermost_dataset(config, split).get("window")
-    return None if window is None else float(window.get("length_s", WindowSettings().length_s))
+    return None if window is None else float(window.get("length_s", 0) or DEFAULT_LENGTH_S)
 
 
 def _steps(config: Config, split: str, transform: type) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class AnnotatedVideo:
             result.people,
             self._scores,
             result.active_events,
-            self._events.alert_threshold,
+            self._events.threshold,
             self._events.ignore_zones,
             self._skeleton_only,
         )

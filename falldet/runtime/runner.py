@@ -82,7 +82,7 @@ def output_sinks(source: str | Path, config: Config, options: OutputOptions) -> 
         EventLog(folder / "events.jsonl"),
         Progress(),
         ScoreCsv(folder / "scores.csv"),
-        Timeline(folder / "timeline.png", config.events.alert_threshold),
+        Timeline(folder / "timeline.png", config.events.threshold),
     ]
     if options.video:
         video = folder / f"{output_name(source)}.mp4"

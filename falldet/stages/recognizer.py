@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, cast, get_args
+from typing import Literal, Protocol, cast
 
 import numpy as np
 import openvino
@@ -14,7 +14,7 @@ import openvino
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.openvino import compile_model, compile_options, known_devices, openvino_core, read_metadata
-from falldet.stages.preprocessing import Normalization, prepare
+from falldet.stages.preprocessing import CHANNELS, Normalization, prepare
 from falldet.types import Window, WindowScore
 
 
@@ -39,7 +39,7 @@ class WindowRecognizer(Protocol):
     """Classifies windows: fall or other motion.
 
     Attributes:
-        normalization: coordinates of its training (`preprocessing.normalize`).
+        normalization: preparation of its input (`preprocessing.prepare`).
         frames: poses per resampled window.
         window_s: length of the windows of its training, seconds; None if it was trained on whole clips.
     """
@@ -95,16 +95,27 @@ class Recognizer:
         ]
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
-        """Return the fall probabilities (N,) of a prepared batch (N, 1, T, K, 3)."""
+        """Return the fall probabilities (N,) of a batch of N windows, prepared by `preprocessing.prepare`."""
         with self._lock:
             self._request.infer([batch])
             return self._request.get_output_tensor().data.copy()
 
 
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
-    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
-    written = read_metadata(model, "normalization", "normalise", "frames", "window_s")
+    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file.
+
+    Raises:
+        FalldetError: the entries are missing, or name a preparation of the input that is unknown here.
+    """
+    written = read_metadata(model, "normalization", "normalise", "frames", "window_s", "channels")
     normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
-    if normalization not in get_args(Normalization) or not written.get("frames"):
+    if not normalization or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
+    known = CHANNELS.get(normalization)
+    channels = written.get("channels", "x,y,score")
+    if known != channels:
+        raise FalldetError(
+            f"{path} takes windows prepared as {normalization!r} with the channels {channels}, which this version of "
+            f"falldet doesn't know; known are {', '.join(f'{name!r} ({each})' for name, each in CHANNELS.items())}"
+        )
     return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None

@@ -200,10 +200,47 @@ def test_load_config_overrides_groups_and_list_elements() -> None:
 
 def test_load_config_trains_on_more_annotation_files_and_tests_on_none_of_them() -> None:
     config = load_config(BEST, more_ann_files=["hard.pkl"])
-    videos, keypoints = config.train_dataloader.dataset.datasets
-    assert videos.dataset.ann_file == ["data/falls.pkl", "hard.pkl"]
-    assert keypoints.ann_file == "data/fallvision.pkl"
+    assert config.train_dataloader.dataset.ann_file == ["data/falls.pkl", "hard.pkl"]
     assert config.val_dataloader.dataset.ann_file == config.test_dataloader.dataset.ann_file == "data/falls.pkl"
+
+
+def test_load_config_takes_annotation_files_of_a_run_without_validation() -> None:
+    none = [f"{name}=None" for name in ("val_dataloader", "val_cfg", "val_evaluator")]
+    config = load_config(BEST, none, ann_files=["x.pkl"])
+    assert config.train_dataloader.dataset.ann_file == ["x.pkl"]
+    assert config.val_dataloader is None
+
+
+def timed_clips(rng: np.random.Generator) -> dict[str, Any]:
+    """Clips of ten seconds; in every second one the person lies down in the fifth second."""
+    contents = random_clips(rng, 12)
+    for clip in contents["annotations"]:
+        time_s = np.arange(100) / 10
+        lying = clip["label"] * np.clip(time_s - 4, 0, 1)[None, :, None]
+        body = rng.normal((320, 150), 25, (17, 2))
+        clip["keypoint"] = np.broadcast_to(body, (1, 100, 17, 2)).astype(np.float32).copy()
+        clip["keypoint"][..., 1] += (150 * lying).astype(np.float32)
+        clip["keypoint_score"] = np.full((1, 100, 17), 0.9, np.float32)
+        clip["total_frames"], clip["time_s"] = 100, time_s
+        clip["fall_intervals"] = [[4.0, 5.0]] if clip["label"] else []
+    return contents
+
+
+def test_train_and_export_recognizer_make_a_recognizer_of_the_shipped_recipe(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    dump_annotations(timed_clips(rng), tmp_path / "falls.pkl")
+    short = ("train_cfg.max_epochs=2", "train_dataloader.sampler.epoch_samples=192", "train_dataloader.batch_size=48")
+    folder = train(BEST, tmp_path / "run", seed=0, overrides=short, ann_files=[str(tmp_path / "falls.pkl")])
+    history = metrics(folder)["history"]
+    assert len(history) == 2
+    assert all(record["val"]["loss"] > 0 for record in history)
+    checkpoint = folder / "epoch_2.pth"
+    onnx = export_recognizer(config_beside(checkpoint), checkpoint, tmp_path / "fall.onnx")
+    recognizer = Recognizer(onnx)
+    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person_causal", 48, 4.0)
+    again = train(BEST, tmp_path / "again", seed=0, overrides=short, ann_files=[str(tmp_path / "falls.pkl")])
+    assert weights_hash(again / "epoch_2.pth") == weights_hash(checkpoint)
 
 
 def test_evaluate_checkpoint_repeats_the_metrics_of_the_run(
