@@ -1,18 +1,26 @@
-"""OpenVINO: the one core of the process, the cache of compiled models, and the metadata of model files."""
+"""OpenVINO: its import, the one core of the process, the cache of compiled models, and the metadata of model files.
+
+Importing OpenVINO or NNCF sends a usage message to an analytics service of its maker and keeps an identifier in the
+home folder, unless the package openvino_telemetry is missing. This module makes it missing before the first import:
+all of falldet imports OpenVINO from here, in worker processes as well. `tests/unit/test_layers.py` holds it.
+https://github.com/openvinotoolkit/telemetry  Delete when it asks first.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
-
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
 from falldet.models.checkpoints import cache_folder
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import fails: callers have a substitute
+import openvino  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import openvino
-
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
@@ -19,6 +17,7 @@ from falldet.models.openvino import (
     compile_model,
     compile_options,
     known_devices,
+    openvino,
     openvino_core,
     read_metadata,
 )

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.openvino import compile_model, compile_options, known_devices, openvino_core, read_metadata
+from falldet.models.openvino import (
+    compile_model,
+    compile_options,
+    known_devices,
+    openvino,
+    openvino_core,
+    read_metadata,
+)
 from falldet.stages.preprocessing import Normalization, prepare
 from falldet.types import Window, WindowScore
 
