@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
+from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config, name_of, replace_annotation_files
 from falldet.openmmlab.hooks import versions
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, precision_recall, write_json
@@ -36,7 +36,7 @@ class CheckpointEvaluation:
 
 
 def evaluate_checkpoint(
-    config_path: str | Path,
+    config: Config | str | Path,
     checkpoint: str | Path,
     split: str = "test",
     out_dir: str | Path | None = None,
@@ -45,7 +45,7 @@ def evaluate_checkpoint(
     """Score every sample of a split and write confusion_matrix.png, pr_curve.png, scores.npz and metrics.json.
 
     Args:
-        config_path: config of the training run.
+        config: config of the training run; a file runs as code.
         checkpoint: its weights.
         split: "train", "val" or "test"; always prepared without augmentation.
         out_dir: folder of the files; None means `test_<split>` in the checkpoint's folder.
@@ -57,7 +57,8 @@ def evaluate_checkpoint(
     if split not in SPLITS:
         raise FalldetError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
     quiet_libraries()
-    config = load_config(config_path, ann_files=ann_files)
+    config = config if isinstance(config, Config) else load_config(config)
+    replace_annotation_files(config, ann_files)
     innermost_dataset(config, "test")["split"] = split
     metric = _score(config, checkpoint)
     report = metric.report
@@ -79,7 +80,7 @@ def evaluate_checkpoint(
     write_json(
         folder / "metrics.json",
         {
-            "config": Path(config_path).name,
+            "config": name_of(config),
             "checkpoint": Path(checkpoint).name,
             "split": split,
             "samples": len(metric.labels),
