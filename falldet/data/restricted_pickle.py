@@ -19,7 +19,7 @@ import os
 import pickle
 import pickletools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -66,6 +66,24 @@ def load_restricted(stream: BinaryIO, where: str) -> Any:
         raise FalldetError(f"{where} is no complete pickle ({reason}); make it anew or copy it again") from None
 
 
+def check_limits(stream: BinaryIO, where: str) -> None:
+    """Read a pickle of any contents without making its objects, to see that reading it stays within the limits.
+
+    Args:
+        stream: a file open for reading, at the beginning of the pickle; afterwards it is at its end.
+        where: name of the file, for messages.
+
+    Raises:
+        FalldetError: the stream is incomplete, or exceeds the limits of memory and time.
+    """
+    try:
+        _InertReader(stream).load()
+    except _RefusedError as error:
+        raise FalldetError(f"{where} is refused, it holds {error}; give a file from a source that you trust") from None
+    except Exception:  # as above
+        raise FalldetError(f"{where} is incomplete or damaged; copy it again") from None
+
+
 class _RefusedError(Exception):
     """The file holds an object that is not allowed."""
 
@@ -91,6 +109,12 @@ class _File:
         return line
 
 
+class _Inert:
+    """Stands for an object that a pickle names; nothing can be done with it."""
+
+    __slots__ = ()
+
+
 class _Steps(dict[int, Callable[[Any], None]]):
     """The functions of the opcodes; each lookup is a step, and there is a limit on steps."""
 
@@ -103,7 +127,7 @@ class _Steps(dict[int, Callable[[Any], None]]):
         return super().__getitem__(opcode)
 
     def __missing__(self, opcode: int) -> NoReturn:
-        if chr(opcode) in "PQ":
+        if chr(opcode) in "PQ":  # PERSID, BINPERSID
             raise _RefusedError("a reference to the outside")
         if chr(opcode) in pickletools.code2op:
             raise _RefusedError(f"the pickle instruction {pickletools.code2op[chr(opcode)].name}")
@@ -204,21 +228,48 @@ def _of_type(value: Any, kind: type) -> Any:
     return value
 
 
-_REPLACED = {
-    "REDUCE": _load_reduce,
-    "BUILD": _load_build,
-    "APPEND": _load_append,
-    "APPENDS": _load_appends,
-    "SETITEM": _load_setitem,
-    "SETITEMS": _load_setitems,
-    "DICT": _load_dict,
-    "BYTEARRAY8": _load_bytearray8,
-}
-_FUNCTIONS: dict[int, Callable[[Any], None]] = {
-    ord(code): _REPLACED.get(opcode.name, pickle._Unpickler.dispatch[ord(code)])
-    for code, opcode in pickletools.code2op.items()
-    if opcode.name in _OPCODES
-}
+class _InertReader(_Reader):
+    """Reads a pickle whose objects are not made: a name, a call and an outside reference give an `_Inert`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self.dispatch = _Steps(_INERT_FUNCTIONS, EXTRA_STEPS + self.dispatch.left)  # type: ignore[misc]
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return an inert object."""
+        return _Inert()
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Return an inert object."""
+        return _Inert()
+
+
+def _inert_reduce(reader: Any) -> None:
+    reader.dispatch.take(_STEPS_OF_A_CALL)
+    reader.stack.pop()
+    reader.stack[-1] = _Inert()
+
+
+def _inert_build(reader: Any) -> None:
+    reader.stack.pop()
+
+
+def _inert_append(reader: Any) -> None:
+    reader.stack.pop()
+
+
+def _inert_appends(reader: Any) -> None:
+    reader.pop_mark()
+
+
+def _inert_setitem(reader: Any) -> None:
+    reader.stack.pop()
+    _checked_key(reader.stack.pop())
+
+
+def _inert_setitems(reader: Any) -> None:
+    for key in reader.pop_mark()[::2]:
+        _checked_key(key)
 
 
 class _Replacement:
@@ -307,3 +358,36 @@ _REPLACEMENTS = {
     ("numpy", "dtype"): _Replacement(_Dtype),
     ("_codecs", "encode"): _Replacement(_encode),
 }
+
+_REPLACED = {
+    "REDUCE": _load_reduce,
+    "BUILD": _load_build,
+    "APPEND": _load_append,
+    "APPENDS": _load_appends,
+    "SETITEM": _load_setitem,
+    "SETITEMS": _load_setitems,
+    "DICT": _load_dict,
+    "BYTEARRAY8": _load_bytearray8,
+}
+_INERT = {
+    **_REPLACED,
+    "REDUCE": _inert_reduce,
+    "NEWOBJ": _inert_reduce,
+    "BUILD": _inert_build,
+    "APPEND": _inert_append,
+    "APPENDS": _inert_appends,
+    "SETITEM": _inert_setitem,
+    "SETITEMS": _inert_setitems,
+}
+
+
+def _table(names: Container[str], replaced: Mapping[str, Callable[[Any], None]]) -> dict[int, Callable[[Any], None]]:
+    return {
+        ord(code): replaced.get(opcode.name, pickle._Unpickler.dispatch[ord(code)])
+        for code, opcode in pickletools.code2op.items()
+        if opcode.name in names
+    }
+
+
+_FUNCTIONS = _table(_OPCODES, _REPLACED)
+_INERT_FUNCTIONS = _table(_OPCODES | {"BINPERSID", "NEWOBJ"}, _INERT)

@@ -10,7 +10,7 @@ import importlib
 
 from falldet.errors import FalldetError
 
-_REGISTERED = ("dataset", "transforms", "augmentation", "backbones", "metrics", "hooks", "aliases")
+_REGISTERED = ("dataset", "transforms", "augmentation", "backbones", "metrics", "hooks", "random_state", "aliases")
 
 
 def _load() -> None:

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from falldet.config import parse_override, place_of
 from falldet.errors import FalldetError
+from falldet.terminal import shown
 
 SPLITS = ("train", "val", "test")
 
@@ -61,6 +62,24 @@ def replace_annotation_files(config: Config, ann_files: Sequence[str]) -> None:
         dataset = innermost_dataset(config, split)
         dataset["ann_file"] = list(ann_files)
         config[f"{split}_dataloader"].dataset = dataset
+
+
+def replace_splits(config: Config, splits: Iterable[str]) -> None:
+    """Let the datasets of a split read another split of their files, as `train=xsub_train` says.
+
+    Raises:
+        FalldetError: an entry is not SPLIT=NAME.
+    """
+    for entry in splits:
+        split, _, name = entry.partition("=")
+        if split not in SPLITS or not name:
+            raise FalldetError(f"--splits takes {'=NAME, '.join(SPLITS)}=NAME, got {shown(entry)}")
+        waiting = [config[f"{split}_dataloader"].dataset]
+        while waiting:
+            dataset = waiting.pop()
+            waiting += [dataset[key] for key in ("dataset",) if key in dataset] + list(dataset.get("datasets", ()))
+            if dataset.get("split") == split:
+                dataset["split"] = name
 
 
 def innermost_dataset(config: Config, split: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from inspect import signature
@@ -11,10 +12,12 @@ from mmaction.datasets import PoseDataset
 from mmaction.registry import DATASETS
 
 from falldet.data.annotations import Annotation, load_annotations
+from falldet.data.splits import drawn_splits
 from falldet.data.window_labels import label_windows
 from falldet.errors import FalldetError
 from falldet.stages.preprocessing import WINDOW_FRAMES
 from falldet.stages.windows import WindowSettings
+from falldet.terminal import printable, shown
 
 _FORMER_WINDOW_KEYS = {"poses_per_s": "pose_fps"}
 """Names in the configs of finished runs; delete with `falldet.openmmlab.aliases`."""
@@ -38,6 +41,11 @@ class FallDataset(PoseDataset):
         leave_out: clips whose names begin with one of these are left out.
         kwargs: as for MMAction2's PoseDataset.
 
+    Attributes:
+        clips: file and name of each clip used.
+        subjects: names of the people in them, as far as they are known.
+        labels: number of samples by label.
+
     Raises:
         FalldetError: a file is missing, the split is unknown or has no sample, `window` has an unknown key, or a
             transform would resample the windows again.
@@ -53,6 +61,9 @@ class FallDataset(PoseDataset):
         **kwargs: Any,
     ) -> None:
         self.leave_out = tuple(leave_out)
+        self.clips: set[tuple[str, str]] = set()
+        self.subjects: set[str] = set()
+        self.labels: Counter[int] = Counter()
         self.window = window
         if window is not None:
             _check_clip_len(pipeline)
@@ -64,23 +75,36 @@ class FallDataset(PoseDataset):
         samples = [sample for path in self.ann_files for sample in self._samples(path)]
         if not samples:
             names = ", ".join(self.ann_files)
-            raise FalldetError(f"split {self.split!r} of {names} holds no sample; extract more clips or choose another")
+            raise FalldetError(
+                f"split {shown(self.split)} of {names} holds no sample; extract more clips or choose another"
+            )
+        self.labels = Counter(sample["label"] for sample in samples)
         return samples
 
     def _samples(self, path: str) -> list[Annotation]:
         content = load_annotations(path)
         annotations = content["annotations"]
         if self.split is not None:
-            splits = content["split"]
+            splits = content["split"] or drawn_splits(annotations, path)
             if self.split not in splits:
-                raise FalldetError(f"{path} has no split {self.split!r}; it has {', '.join(sorted(splits))}")
+                raise FalldetError(_no_split(path, self.split, list(splits)))
             chosen = set(splits[self.split])
             annotations = [annotation for annotation in annotations if annotation["frame_dir"] in chosen]
         annotations = [item for item in annotations if not item["frame_dir"].startswith(self.leave_out)]
+        self.clips |= {(path, item["frame_dir"]) for item in annotations}
+        self.subjects |= {item["subject"] for item in annotations if item.get("subject")}
         if self.window is None:
             return annotations
         settings, labels = _window_arguments(self.window)
         return [sample for annotation in annotations for sample in label_windows(annotation, settings, **labels)]
+
+
+def _no_split(path: str, split: str, known: Sequence[str]) -> str:
+    """Return the sentence about a split that a file doesn't have, with the option that names another."""
+    near = [name for name in known if split in name] or list(known)
+    names = ", ".join(shown(name) for name in known[:8])
+    cure = f"use it for {split} with --splits {split}={printable(near[0][:80])}" if near else "make it anew"
+    return f"{path} has no split {shown(split)}; it has {names}; {cure}"
 
 
 def _window_arguments(window: Mapping[str, Any]) -> tuple[WindowSettings, dict[str, Any]]:

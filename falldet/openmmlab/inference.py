@@ -18,7 +18,7 @@ from torch import nn
 
 from falldet.errors import FalldetError
 from falldet.openmmlab.checked_config import LIBRARIES, checked_config
-from falldet.openmmlab.checkpoint import load_checkpoint
+from falldet.openmmlab.checkpoint import load_checkpoint, state_dict_of
 from falldet.openmmlab.config import as_config
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.skeleton import FLIP_INDICES, JOINT_COUNT
@@ -127,8 +127,7 @@ class TorchPoseEstimator:
 
 
 def _fill(network: nn.Module, checkpoint: str | Path, config: Config) -> None:
-    weights = load_checkpoint(checkpoint)
-    weights = weights.get("state_dict", weights)
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
     weights = {key: value for key, value in weights.items() if not key.startswith("ema_")}
     try:
         network.load_state_dict(weights)

@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 
 from falldet.errors import FalldetError
 from falldet.openmmlab.checked_config import checked_config
-from falldet.openmmlab.checkpoint import load_checkpoint
+from falldet.openmmlab.checkpoint import load_checkpoint, state_dict_of
 from falldet.openmmlab.config import SPLITS, innermost_dataset
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.transforms import NormalizeSkeleton, SampleMidpoints
@@ -56,8 +56,7 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     Raises:
         FalldetError: the checkpoint can't be loaded safely, or its weights belong to another network.
     """
-    weights = load_checkpoint(checkpoint)
-    weights = weights.get("state_dict", weights)
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
     model = build_model(config)
     try:
         model.load_state_dict(weights)
