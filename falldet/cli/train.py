@@ -60,7 +60,7 @@ def tell_next(config: Path, work_dir: Path) -> None:
     newest = sorted(work_dir.glob("epoch_*.pth"), key=lambda path: path.stat().st_mtime)
     checkpoint = ([*newest, *best] or [work_dir / "epoch_N.pth"])[-1]
     sys.stdout.write(
-        f"{printable(work_dir)} holds the checkpoints, learning_rate.png, loss.png, confusion_matrix.png and metrics.json."
-        f" Next:\n  falldet test {shlex.quote(str(config))} {shlex.quote(str(checkpoint))}\n"
+        f"{printable(work_dir)} holds the checkpoints, learning_rate.png, loss.png, confusion_matrix.png and "
+        f"metrics.json. Next:\n  falldet test {shlex.quote(str(config))} {shlex.quote(str(checkpoint))}\n"
         f"  falldet demo video.mp4 --checkpoint {shlex.quote(str(checkpoint))}\n"
     )

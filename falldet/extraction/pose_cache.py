@@ -160,6 +160,8 @@ class PoseCache:
     def path_of(self, video: Path) -> Path:
         """Return the file of the poses of `video`, whether it exists or not; raises FalldetError without the video."""
         digest = hashlib.sha256(self._source_key.encode())
+        if video.exists() and not video.is_file():
+            raise FalldetError(f"{video} is no file but a folder, a pipe or a device; give a video file")
         try:
             with video.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -22,7 +22,13 @@ from falldet.types import Frame
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+    f".{name}"
+    for names in (
+        "mp4 m4v mov avi mkv webm wmv asf flv f4v 3gp 3g2 ogv divx mxf",
+        "mpg mpeg m2v mpe vob ts mts m2ts m2t dav",
+        "264 h264 265 h265 hevc mjpg mjpeg y4m",
+    )
+    for name in names.split()
 )
 DEFAULT_FPS = 25.0
 """Frame rate assumed for a source that states none."""

@@ -137,7 +137,7 @@ def _refuse_remote(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def _limited_getattr(owner: Any, name: str) -> Any:
-    """Replacement of `builtins.getattr` in a checkpoint's pickle, for a log history's and a schedule's own functions."""
+    """Replacement of `builtins.getattr` in a checkpoint's pickle, for functions of a log history and of a schedule."""
     if (owner is HistoryBuffer and name in _STATISTICS) or (owner is OneCycleParamScheduler and name in _ANNEALING):
         return getattr(owner, name)
     raise pickle.UnpicklingError(f"getattr of {shown(name)} refused")
