@@ -6,7 +6,6 @@ is estimated from the pose: it is the steepest drop of the body in the middle ha
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from falldet.data.annotations import SPLIT_NAMES, Annotation, AnnotationFile
 from falldet.errors import FalldetError
+from falldet.io.arrays import read_arrays
 from falldet.skeleton import JOINT_COUNT
 
 DROP_SPAN_S = 0.4
@@ -36,11 +36,10 @@ def read_fallvision(path: str | Path) -> AnnotationFile:
         FalldetError: the file is missing or of another format.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            data = {name: arrays[name] for name in _ARRAYS}
+        data = read_arrays(path, _ARRAYS)
     except FileNotFoundError:
         raise FalldetError(f"no file {path}; give FallVision's keypoint .npz") from None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise FalldetError(f"{path} is no FallVision keypoint file: {error}") from None
     if data["kp"].shape[1:] != (JOINT_COUNT, 2) or data["length"].sum() != len(data["kp"]):
         raise FalldetError(f"{path} is no FallVision keypoint file: kp {data['kp'].shape} doesn't fit its lengths")

@@ -16,12 +16,18 @@ from falldet.models.openvino import (
     compile_model,
     compile_options,
     known_devices,
+    metadata_number,
     openvino,
     openvino_core,
     read_metadata,
 )
+from falldet.skeleton import JOINT_COUNT
 from falldet.stages.preprocessing import Normalization, prepare
 from falldet.types import Window, WindowScore
+
+MAX_FRAMES = 512
+MAX_WINDOW_S = 60.0
+"""Largest poses per window and length of a window, seconds, that a model file may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class Recognizer:
         try:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
+            self.probabilities(np.zeros((1, 1, self.frames, JOINT_COUNT, 3), np.float32))
         except RuntimeError:
             raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
@@ -110,7 +117,21 @@ class Recognizer:
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
     """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
     written = read_metadata(model, "normalization", "normalise", "frames", "window_s")
-    normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
+    normalization = written.get("normalization", written.get("normalise"))
     if normalization not in get_args(Normalization) or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
-    return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None
+    frames = metadata_number(written, "frames", 2, MAX_FRAMES, path)
+    length_s = metadata_number(written, "window_s", 0.1, MAX_WINDOW_S, path) if written.get("window_s") else None
+    if frames % 1:
+        raise FalldetError(f"{path}: its metadata has frames = {frames:g}, no whole number; export it again")
+    expected = openvino.PartialShape([-1, 1, int(frames), JOINT_COUNT, 3])
+    inputs, outputs = model.inputs, model.outputs
+    if (
+        len(inputs) != 1
+        or inputs[0].element_type != openvino.Type.f32
+        or not inputs[0].partial_shape.compatible(expected)
+        or len(outputs) != 1
+        or not outputs[0].partial_shape.compatible(openvino.PartialShape([-1]))
+    ):
+        raise FalldetError(f"{path} is no recognizer of {frames:g} poses; export the trained .pth with tools/export.py")
+    return cast(Normalization, normalization), int(frames), length_s
