@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from falldet.errors import FalldetError
+from falldet.models.checkpoints import cache_folder
 from falldet.terminal import log_to, printable
 
 EXIT_OK = 0
@@ -27,6 +29,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     is a defect of falldet and keeps its traceback.
     """
     log_to(sys.stderr)
+    # Matplotlib keeps a list of fonts in the home folder, unless it is told another one.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it announces its font cache at INFO
     try:
         code = main() or EXIT_OK

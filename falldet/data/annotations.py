@@ -27,6 +27,9 @@ from falldet.terminal import shown
 SPLIT_NAMES = ("train", "val", "test")
 MAX_FILE_BYTES = 4 << 30
 
+MAX_NUMBER = 1 << 40
+"""Largest label, size or number of frames that is taken for a number."""
+
 _TOOL = " with `python tools/extract_kpts.py`"
 
 
@@ -241,7 +244,7 @@ def _array(annotation: Mapping[str, Any], key: str, dtype: type, place: str) -> 
 
 def _whole_number(annotation: Mapping[str, Any], key: str, place: str) -> int:
     value = annotation[key]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or abs(int(value)) > MAX_NUMBER:
         raise FalldetError(f"{place}: {key} must be a whole number, got {shown(value)}")
     return int(value)
 

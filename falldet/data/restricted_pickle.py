@@ -28,8 +28,8 @@ from falldet.errors import FalldetError
 from falldet.terminal import printable, shown
 
 EXTRA_BYTES = 32 << 20
-EXTRA_STEPS = 1 << 20
-BYTES_PER_STEP = 16
+EXTRA_STEPS = 1 << 19
+BYTES_PER_STEP = 32
 
 _NUMERIC = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _MAX_AXES = 32
