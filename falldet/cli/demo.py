@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sources and tell the falls of each."""
-    from falldet.io.video import is_stream, probe
+    from falldet.io.addresses import is_stream
+    from falldet.io.video import probe
 
     if len(arguments.sources) == 1 and not is_stream(arguments.sources[0]):
         probe(arguments.sources[0])  # before the slow imports: a wrong path is told at once
@@ -88,7 +89,7 @@ def _run_sources(arguments: argparse.Namespace, config: Config) -> tuple[Path, S
 
 def tell(source: str, result: RunResult | FalldetError) -> int:
     """Tell what came out of a source; return its exit code."""
-    from falldet.io.video import redacted
+    from falldet.io.addresses import redacted
 
     name = redacted(source)
     if isinstance(result, FalldetError):

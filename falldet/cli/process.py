@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from falldet.errors import FalldetError
+from falldet.models.checkpoints import cache_folder
+from falldet.terminal import log_to, printable
 
 EXIT_OK = 0
 EXIT_INCOMPLETE = 1
@@ -25,7 +28,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     A `FalldetError` becomes one sentence on stderr and exit code 2, Ctrl-C becomes exit code 130. Any other exception
     is a defect of falldet and keeps its traceback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to(sys.stderr)
+    # Matplotlib keeps a list of fonts in the home folder, unless it is told another one.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it announces its font cache at INFO
     try:
         code = main() or EXIT_OK
@@ -40,4 +45,4 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 def tell_error(error: Exception | str) -> None:
     """Write the sentence of an error to stderr."""
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {printable(error)}\n")

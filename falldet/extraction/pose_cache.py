@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from falldet.build import build_pose_source
 from falldet.errors import FalldetError
+from falldet.io.arrays import read_arrays
 from falldet.io.files import atomic_write, sha256_of
 from falldet.io.video import read_frames
 from falldet.models.checkpoints import find_checkpoint
@@ -23,6 +23,7 @@ from falldet.pose.exported import find_network, int8_network
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.source import EMBEDDED, PoseSettings, PoseSource
 from falldet.pose.topdown import TopDownSettings
+from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
 logger = logging.getLogger(__name__)
@@ -76,13 +77,29 @@ class PoseSequence:
     def load(cls, path: Path) -> PoseSequence:
         """Read a sequence; raises ValueError where the file is damaged or of another format."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                version = int(arrays["format"])
-                values = {name: arrays[name] for name in cls.__dataclass_fields__}
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            values = read_arrays(path, ["format", *cls.__dataclass_fields__])
+            version = int(values.pop("format"))
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
         if version != FORMAT:
             raise ValueError(f"{path} has format {version}, not {FORMAT}")
+        frames, people = len(values["time_s"]), len(values["scores"])
+        shapes = {
+            "time_s": (frames,),
+            "counts": (frames,),
+            "keypoints": (people, JOINT_COUNT, 2),
+            "scores": (people, JOINT_COUNT),
+            "boxes": (people, 4),
+            "box_scores": (people,),
+            "image_hw": (2,),
+        }
+        wrong = [
+            name
+            for name, shape in shapes.items()
+            if values[name].shape != shape or values[name].dtype.kind not in "iuf"
+        ]
+        if wrong or values["counts"].sum() != people or (values["counts"] < 0).any() or not frames:
+            raise ValueError(f"{path} is damaged: {', '.join(wrong) or 'counts'} has a wrong shape")
         height, width = values.pop("image_hw").tolist()
         return cls(**values, image_hw=(height, width))
 
@@ -160,6 +177,8 @@ class PoseCache:
     def path_of(self, video: Path) -> Path:
         """Return the file of the poses of `video`, whether it exists or not; raises FalldetError without the video."""
         digest = hashlib.sha256(self._source_key.encode())
+        if video.exists() and not video.is_file():
+            raise FalldetError(f"{video} is no file but a folder, a pipe or a device; give a video file")
         try:
             with video.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())

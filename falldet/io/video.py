@@ -6,7 +6,6 @@ No more than a few frames are in memory at once. `falldet.io.video_writer` is th
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,19 @@ import cv2
 import numpy as np
 
 from falldet.errors import FalldetError
+from falldet.io.addresses import is_stream, redacted
 from falldet.types import Frame
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+    f".{name}"
+    for names in (
+        "mp4 m4v mov avi mkv webm wmv asf flv f4v 3gp 3g2 ogv divx mxf",
+        "mpg mpeg m2v mpe vob ts mts m2ts m2t dav",
+        "264 h264 265 h265 hevc mjpg mjpeg y4m",
+    )
+    for name in names.split()
 )
 DEFAULT_FPS = 25.0
 """Frame rate assumed for a source that states none."""
@@ -57,16 +63,6 @@ def codec_threads(width: int, height: int) -> int:
     0 leaves the choice to the codec, whose threads cost more than they bring up to 1280 x 720 pixels.
     """
     return 1 if width * height <= _SMALL_FRAME_PIXELS else 0
-
-
-def is_stream(source: str | Path) -> bool:
-    """Return True for a URL (rtsp://...) or the index of a webcam, False for the path of a file."""
-    return bool(re.match(r"^([a-z][a-z0-9+.-]+://|\d+$)", str(source)))
-
-
-def redacted(source: str | Path) -> str:
-    """Return the name of a source for messages: a path, or a URL without user name and password."""
-    return re.sub(r"(?<=://)[^/]*@", "", str(source)) if is_stream(source) else str(source)
 
 
 class VideoReader:

@@ -7,13 +7,27 @@ falldet's dataset, sampler, transforms, backbone, metric and hook under the name
 from __future__ import annotations
 
 import importlib
+import os
 
 from falldet.errors import FalldetError
+from falldet.models.checkpoints import cache_folder
 
-_REGISTERED = ("transforms", "dataset", "samplers", "augmentation", "backbones", "metrics", "hooks", "aliases")
+_REGISTERED = (
+    "transforms",
+    "dataset",
+    "samplers",
+    "augmentation",
+    "backbones",
+    "metrics",
+    "hooks",
+    "random_state",
+    "aliases",
+)
 
 
 def _load() -> None:
+    caches = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder())  # YAPF, which MMEngine imports, writes its grammar there
     try:
         importlib.import_module("falldet.openmmlab.compat").install()
         importlib.import_module("falldet.openmmlab.checkpoint").install()
@@ -25,6 +39,10 @@ def _load() -> None:
         raise FalldetError(
             f"this needs OpenMMLab, and the module {error.name!r} is not installed; run `make install`"
         ) from None
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if caches is not None:
+            os.environ["XDG_CACHE_HOME"] = caches
 
 
 _load()

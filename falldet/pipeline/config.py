@@ -20,6 +20,7 @@ from falldet.stages.fusion import FusionSettings
 from falldet.stages.recognizer import RecognizerSettings
 from falldet.stages.tracking import TrackerSettings
 from falldet.stages.windows import WindowSettings
+from falldet.terminal import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Config:
             if name not in kinds:
                 raise FalldetError(unknown_key(name, name, kinds))
             if not isinstance(values, dict):
-                raise FalldetError(f"{name} must be a group of settings, got {values!r}")
+                raise FalldetError(f"{name} must be a group of settings, got {shown(values)}")
         return cls(**{name: build(kinds[name], values, name) for name, values in groups.items()})
 
     def groups(self) -> dict[str, dict[str, Any]]:

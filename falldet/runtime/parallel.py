@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import multiprocessing.synchronize
 import os
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from falldet.errors import FalldetError
 from falldet.runtime.signals import stop_on_request
+from falldet.terminal import log_to
 
 Clip = TypeVar("Clip")
 ClipIn = TypeVar("ClipIn", contravariant=True)
@@ -171,7 +171,7 @@ _worker: Callable[[Any], Any]
 
 
 def _start_worker(task: ClipTask[Any, Any], stopped: multiprocessing.synchronize.Event) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     global _worker

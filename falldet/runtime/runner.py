@@ -10,7 +10,8 @@ from itertools import chain, takewhile
 from pathlib import Path
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoReader, is_stream
+from falldet.io.addresses import is_stream, output_name
+from falldet.io.video import VideoReader
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.runtime.annotated_video import AnnotatedVideo
@@ -121,10 +122,3 @@ def process(source: str | Path, detector: FallDetector, sinks: Sequence[Sink], s
                 if result.frame is not None:
                     frames, last_s = result.frame.index + 1, result.frame.time_s
     return RunResult(collector.events, frames, last_s, group.failed)
-
-
-def output_name(source: str | Path) -> str:
-    """Return a name for the outputs of a source: a file's stem, or a stream's address with `_` for punctuation."""
-    if not is_stream(source):
-        return Path(source).stem
-    return "".join(letter if letter.isalnum() else "_" for letter in str(source).split("@")[-1]).strip("_")

@@ -1,0 +1,1 @@
+"""How falldet takes what a stranger sends: mutated files, counted by outcome."""
