@@ -93,7 +93,7 @@ class Recognizer:
         try:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
-            self.probabilities(np.zeros((1, 1, self.frames, JOINT_COUNT, 3), np.float32))
+            self.probabilities(np.zeros((1, *input_shape(self.normalization, self.frames)), np.float32))
         except RuntimeError:
             raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
