@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from falldet.io.files import atomic_path
-from falldet.io.video import DEFAULT_FPS, codec_threads
+from falldet.io.video_info import DEFAULT_FPS, codec_threads
 
 TIME_BASE = Fraction(1, 90_000)
 PRESET = "ultrafast"

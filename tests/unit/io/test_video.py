@@ -345,4 +345,4 @@ def test_video_reader_gives_metadata_and_frames_of_one_opening(tmp_path: Path, m
         assert (reader.source, reader.info.frames) == (path, 20)
         frames = list(reader.frames())
     assert [number_of(frame) for frame in frames] == list(range(20))
-    assert opened == [str(path)]
+    assert opened == [f"file:{path}"]
