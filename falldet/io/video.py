@@ -60,9 +60,7 @@ class VideoSettings:
 
 
 def is_stream(source: str | Path) -> bool:
-    """Return True for an address (rtsp://...) or the number of a webcam, False for a file, a device or a pipe."""
-    if isinstance(source, Path) or Path(source).exists():
-        return False
+    """Return True for an address (rtsp://...) or the number of a webcam, False for a file or a pipe."""
     return kind_of(source) in (SourceKind.ADDRESS, SourceKind.WEBCAM)
 
 
@@ -104,7 +102,7 @@ class VideoReader:
         self.source, self._rotate = source, rotate
         self._name = redacted(source)
         self._opened = open_source(source, self._name)
-        self._reading = threading.Lock()  # held while FFmpeg works on the container
+        self._reading, self._closed = threading.Lock(), False  # the lock is held while FFmpeg works on the container
         self.info = info_of(self._opened)
         self.is_live = self._opened.kind.is_live
         self.broken_off = ""
@@ -117,6 +115,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the source; one that another thread still waits for is left to the end of the process."""
+        self._closed = True
         if self._reading.acquire(timeout=0.5):
             self._opened.container.close()
             self._reading.release()
@@ -175,8 +174,8 @@ class VideoReader:
 
     def _next_packet(self, packets: Iterator[av.Packet]) -> av.Packet | None:
         try:
-            with self._reading:
-                return next(packets, None)
+            with self._reading:  # a closed container must not be read
+                return None if self._closed else next(packets, None)
         except av.error.FFmpegError as error:
             if self.is_live:
                 silent = isinstance(error, av.error.ExitError)
@@ -189,7 +188,7 @@ class VideoReader:
         if packet.stream.index != self._opened.track.index:  # stream_index of the last, empty packets is 0
             return []
         with self._reading:
-            frames = packet.decode()
+            frames = [] if self._closed else packet.decode()
         return [frame for frame in frames if isinstance(frame, av.VideoFrame) and frame.width and frame.height]
 
     def _tell_end(self, count: int, length_s: float) -> None:
