@@ -249,6 +249,6 @@ def to_bgr(frame: av.VideoFrame, rotate: Rotation = 0, sample_aspect: float = 1.
     if sample_aspect != 1:
         height, width = image.shape[:2]
         size = (round(width * max(sample_aspect, 1.0)), round(height * max(1 / sample_aspect, 1.0)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     rotation = _CLOCKWISE.get((rotate - round(frame.rotation)) % 360)
     return image if rotation is None else cv2.rotate(image, rotation)

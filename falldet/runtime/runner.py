@@ -9,18 +9,24 @@ from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from pathlib import Path
 
+import numpy as np
+
 from falldet.errors import FalldetError
+from falldet.io.source_kind import kind_of
 from falldet.io.video import VideoReader, is_stream, redacted
 from falldet.pipeline.config import Config
 from falldet.pipeline.detector import FallDetector
 from falldet.runtime.annotated_video import AnnotatedVideo
-from falldet.runtime.queues import prefetch
+from falldet.runtime.queues import DEPTH, prefetch
 from falldet.runtime.run_folder import RECORD, run_folder
 from falldet.runtime.signals import stop_on_request
 from falldet.runtime.sink_group import SinkGroup
 from falldet.runtime.sinks import EventCollector, EventLog, Progress, ScoreCsv, Sink, SourceInfo
 from falldet.runtime.timeline import Timeline
 from falldet.types import Event
+
+LIVE_DEPTH = 16
+"""Frames of a live source that wait while a step is slow. Higher: times by arrival stay exact, more memory."""
 
 STALL_S = 25.0
 """A live source that gives no frame for so long has broken off, even where FFmpeg itself hangs, as in a driver."""
@@ -136,6 +142,8 @@ def process(
         FalldetError: the source can't be read, or the first sink fails.
     """
     collector, frames, last_s = EventCollector(), 0, 0.0
+    if kind_of(source).is_live:
+        _load_models(detector)
     with VideoReader(source, detector.config.video.rotate) as reader:
 
         def given_up(waited_s: float) -> bool:
@@ -143,7 +151,8 @@ def process(
                 reader.broken_off = reader.broken_off or f"no frame for {STALL_S:g} s"
             return stop.is_set() or bool(reader.is_live and waited_s > STALL_S)
 
-        with closing(prefetch(reader.frames(), given_up=given_up)) as read:
+        depth = LIVE_DEPTH if reader.is_live else DEPTH
+        with closing(prefetch(reader.frames(), depth, given_up)) as read:
             first = next(read, None)  # raises FalldetError for a source without frames, before any output is made
             if first is None:
                 raise FalldetError(f"no frame came from {redacted(source)}: {reader.broken_off or 'stopped before'}")
@@ -157,6 +166,12 @@ def process(
                     if result.frame is not None:
                         frames, last_s = result.frame.index + 1, result.frame.time_s
     return RunResult(collector.events, frames, last_s, group.failed, "" if stop.is_set() else reader.broken_off)
+
+
+def _load_models(detector: FallDetector) -> None:
+    """Load what the first frame would load: a live source that is opened is read without delay."""
+    detector.pose_source.submit(np.zeros((480, 640, 3), np.uint8)).result()
+    detector.pose_source.reset()
 
 
 def output_name(source: str | Path) -> str:
