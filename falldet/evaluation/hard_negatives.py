@@ -25,6 +25,7 @@ from falldet.evaluation.thumbnails import draw_strip
 from falldet.extraction.clips import frame_dirs
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.io.files import atomic_write
+from falldet.io.video import Rotation
 from falldet.pipeline.analyzer import load_recognizer
 from falldet.pipeline.config import Config
 from falldet.skeleton import JOINT_COUNT
@@ -119,7 +120,7 @@ def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pose
         annotation = annotate_false_alarm(sample, poses)
         annotations.append(annotation)
         thumbnails.append(folder / f"{_file_name(annotation['frame_dir'])}.png")
-        _write_thumbnails(thumbnails[-1], sample, poses)
+        _write_thumbnails(thumbnails[-1], sample, poses, config.video.rotate)
     for earlier in {*folder.glob(f"*{MARK}*.png")} - {*thumbnails}:
         earlier.unlink()
     path = folder / FILE_NAME
@@ -211,7 +212,7 @@ def _warn(samples: Sequence[FalseAlarmSample], left_out: Sequence[tuple[Path, fl
         logger.warning("%d hard negatives are of split val; metrics on val say less once they are trained on", from_val)
 
 
-def _write_thumbnails(path: Path, sample: FalseAlarmSample, poses: TrackPoses) -> None:
-    strip = draw_strip(sample.result.clip.path, sample.event, poses.time_s, poses.keypoints, poses.scores)
+def _write_thumbnails(path: Path, sample: FalseAlarmSample, poses: TrackPoses, rotate: Rotation) -> None:
+    strip = draw_strip(sample.result.clip.path, sample.event, poses.time_s, poses.keypoints, poses.scores, rotate)
     with atomic_write(path, binary=True) as stream:
         stream.write(cv2.imencode(".png", strip)[1].tobytes())

@@ -14,8 +14,8 @@ import numpy as np
 from falldet.build import build_pose_source
 from falldet.errors import FalldetError
 from falldet.io.arrays import read_arrays
-from falldet.io.files import atomic_write, sha256_of
-from falldet.io.video import read_frames
+from falldet.io.files import atomic_write, sha256_of, sweep_parts
+from falldet.io.video import Rotation, read_frames
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.zoo import CHECKPOINTS
 from falldet.pipeline.config import Config
@@ -104,13 +104,16 @@ class PoseSequence:
         return cls(**values, image_hw=(height, width))
 
 
-def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
+def estimate_poses(
+    path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None, rotate: Rotation = 0
+) -> PoseSequence:
     """Return the poses of every frame of a video.
 
     Args:
         path: a video file.
         pose_source: image in, people out.
         on_frame: called after every frame; may raise to stop.
+        rotate: degrees clockwise by which images are turned.
 
     Raises:
         FalldetError: the video can't be read.
@@ -118,7 +121,7 @@ def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], N
     times: list[float] = []
     people: list[People] = []
     pose_source.reset()
-    for frame in read_frames(path):
+    for frame in read_frames(path, rotate):
         times.append(frame.time_s)
         people.append(pose_source.submit(frame.image).result())
         height, width = frame.image.shape[:2]
@@ -137,20 +140,25 @@ class PoseCache:
         folder: holds the files; made where it doesn't exist.
         build_source: returns the pose source; called once, for the first video that is not in the folder.
         source_key: text that differs between pose sources that give different poses.
+        rotate: degrees clockwise by which images are turned.
 
     Raises:
         FalldetError: the folder can't be made.
     """
 
-    def __init__(self, folder: Path, build_source: Callable[[], PoseSource], source_key: str) -> None:
+    def __init__(
+        self, folder: Path, build_source: Callable[[], PoseSource], source_key: str, rotate: Rotation = 0
+    ) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FalldetError(f"can't make the folder {folder}: {error.strerror}; choose another one") from None
+        sweep_parts(folder)
         self.folder = folder
         self._build_source = build_source
         self._source: PoseSource | None = None
-        self._source_key = source_key
+        self._source_key = f"{source_key} rotate={rotate}" if rotate else source_key
+        self._rotate: Rotation = rotate
 
     def poses(self, video: Path, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
         """Return the poses of `video`, from the folder or estimated now; a damaged file is replaced.
@@ -170,7 +178,7 @@ class PoseCache:
                 logger.warning("%s; estimating the poses of %s again", error, video)
         if self._source is None:
             self._source = self._build_source()
-        sequence = estimate_poses(video, self._source, on_frame)
+        sequence = estimate_poses(video, self._source, on_frame, self._rotate)
         sequence.save(path)
         return sequence
 
@@ -202,9 +210,8 @@ def pose_cache(folder: Path, config: Config, device: str = "CPU") -> PoseCache:
         FalldetError: the folder can't be made, or a network is unknown.
     """
     pose, movenet, topdown = config.pose, config.with_threads(1).movenet, config.with_threads(1).topdown
-    return PoseCache(
-        folder, lambda: build_pose_source(pose, movenet, topdown, device), poses_key(pose, movenet, topdown)
-    )
+    key = poses_key(pose, movenet, topdown)
+    return PoseCache(folder, lambda: build_pose_source(pose, movenet, topdown, device), key, config.video.rotate)
 
 
 def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:

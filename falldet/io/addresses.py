@@ -10,6 +10,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from falldet.io.source_kind import SourceKind, kind_of
 from falldet.terminal import printable
 
 MAX_NAME_BYTES = 200
@@ -24,10 +25,7 @@ def is_stream(source: str | Path) -> bool:
 
     A file that exists is a file, whatever its name.
     """
-    text = str(source)
-    if isinstance(source, Path) or _exists(text):
-        return False
-    return (text.isascii() and text.isdigit()) or _ADDRESS.fullmatch(text) is not None
+    return kind_of(source) in (SourceKind.ADDRESS, SourceKind.WEBCAM)
 
 
 def redacted(source: str | Path) -> str:
@@ -76,10 +74,3 @@ def _host_and_tag(rest: str) -> tuple[str, str]:
     tagged = follows.strip("/") if clear else rest
     tag = hashlib.sha256(tagged.encode(errors="replace")).hexdigest()[:4] if tagged else ""
     return (host.lower() if clear else "stream"), tag
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):
-        return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from falldet.config import build, override, parse_override, read_toml, unknown_key
 from falldet.errors import FalldetError
+from falldet.io.video import VideoSettings
 from falldet.pipeline.renamed import refuse_old_name
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.source import PoseSettings
@@ -33,6 +34,7 @@ class Config:
         0.9
 
     Attributes:
+        video: how images are read.
         pose: pose source, where keypoints come from.
         movenet: MoveNet, the embedded pose source.
         topdown: pose sources of a detector and a pose network.
@@ -44,6 +46,7 @@ class Config:
         events: event rule, which turns scores into fall events.
     """
 
+    video: VideoSettings = field(default_factory=VideoSettings)
     pose: PoseSettings = field(default_factory=PoseSettings)
     movenet: MoveNetSettings = field(default_factory=MoveNetSettings)
     topdown: TopDownSettings = field(default_factory=TopDownSettings)

@@ -192,7 +192,10 @@ def _stage_by_stage(
         timed.analyzer.scorer = _TimedScorer(config, detector.analyzer.recognizer, stopwatch)
         timed.analyzer.decision = _TimedDecision(config, timed.analyzer.scorer.buffer.settings, stopwatch)
         frames = 0
-        with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as read:
+        with (
+            VideoWriter(folder / "stages.mp4", probe(source).fps) as writer,
+            closing(read_frames(source, config.video.rotate)) as read,
+        ):
             draw = stopwatch.timed("draw", AnnotatedVideo(writer.path, config.events).draw)
             encode = stopwatch.timed("encode", writer.write)
             for result in timed.run(iter(stopwatch.timed("decode", lambda: next(read, None)), None)):

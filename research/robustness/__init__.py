@@ -1,1 +1,1 @@
-"""How falldet takes what a stranger sends: mutated files, counted by outcome."""
+"""How the readers bear damaged and hostile input."""
