@@ -19,6 +19,7 @@ from falldet.cli import (
     evaluate,
     export,
     extract,
+    live,
     process,
     sample,
     test,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "benchmark": benchmark,
     "config": config,
+    "live": live,
     "sample": sample,
 }
 
