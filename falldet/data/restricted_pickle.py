@@ -27,6 +27,9 @@ import numpy as np
 from falldet.errors import FalldetError
 from falldet.terminal import printable, shown
 
+CODE2OP: dict[str, pickletools.OpcodeInfo] = {info.code: info for info in pickletools.opcodes}
+"""The instructions of pickles by their code."""
+
 EXTRA_BYTES = 32 << 20
 EXTRA_STEPS = 1 << 19
 BYTES_PER_STEP = 32
@@ -129,8 +132,8 @@ class _Steps(dict[int, Callable[[Any], None]]):
     def __missing__(self, opcode: int) -> NoReturn:
         if chr(opcode) in "PQ":  # PERSID, BINPERSID
             raise _RefusedError("a reference to the outside")
-        if chr(opcode) in pickletools.code2op:
-            raise _RefusedError(f"the pickle instruction {pickletools.code2op[chr(opcode)].name}")
+        if chr(opcode) in CODE2OP:
+            raise _RefusedError(f"the pickle instruction {CODE2OP[chr(opcode)].name}")
         raise ValueError(f"byte {opcode} where an instruction belongs")
 
     def take(self, count: int) -> None:
@@ -233,7 +236,7 @@ class _InertReader(_Reader):
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
-        self.dispatch = _Steps(_INERT_FUNCTIONS, EXTRA_STEPS + self.dispatch.left)  # type: ignore[misc]
+        self.dispatch = _Steps(_INERT_FUNCTIONS, EXTRA_STEPS + self.dispatch.left)  # type: ignore[misc, attr-defined]
 
     def find_class(self, module: str, name: str) -> Any:
         """Return an inert object."""
@@ -384,7 +387,7 @@ _INERT = {
 def _table(names: Container[str], replaced: Mapping[str, Callable[[Any], None]]) -> dict[int, Callable[[Any], None]]:
     return {
         ord(code): replaced.get(opcode.name, pickle._Unpickler.dispatch[ord(code)])
-        for code, opcode in pickletools.code2op.items()
+        for code, opcode in CODE2OP.items()
         if opcode.name in names
     }
 
