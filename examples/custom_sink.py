@@ -26,7 +26,7 @@ class Snapshots:
 
     def update(self, result: FrameResult) -> None:
         for event in self.new if result.frame else ():
-            threshold = Config().events.alert_threshold
+            threshold = Config().events.threshold
             image = draw_overlay(result.frame.image, result.people, {}, result.active_events, threshold)  # a copy
             cv2.imwrite(f"fall_{event.id}.png", image)
             print(f"fall_{event.id}.png")

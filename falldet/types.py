@@ -103,7 +103,8 @@ class Window:
         track_id: id of the track.
         start_s: start of the window, seconds.
         stop_s: end of the window, exclusive, seconds.
-        time_s: (T,) float64, ascending times of the observations, all within the window.
+        time_s: (T,) float64, ascending times of the observations; all within the window, but for the last one before
+            its start, which comes first where there is one.
         keypoints: (T, K, 2) float32, pixels.
         scores: (T, K) float32 in [0, 1].
         image_hw: height and width of the frames in pixels.

@@ -9,9 +9,9 @@ from enum import StrEnum
 import numpy as np
 
 from falldet.data.manifest import FallInterval
-from falldet.data.window_labels import FALL_OVERLAP
+from falldet.data.window_labels import SEEN_SHARE
 from falldet.evaluation.matching import MATCH_EARLY_S, MATCH_LATE_S, ClipResult
-from falldet.evaluation.replay import ReplayedClip, ReplayedFrame, fuse
+from falldet.evaluation.replay import ReplayedClip, ReplayedFrame, evidence_of
 from falldet.pipeline.config import Config
 from falldet.stages.events import EventSettings
 from falldet.types import Event, WindowScore
@@ -54,7 +54,8 @@ class Miss:
     Attributes:
         cause: the first stage that failed.
         detail: the value that shows it, in words.
-        peak_score: highest fused score during the descent; None without a score.
+        peak_score: highest evidence from the start of the descent to the last time of a matching alert; None without
+            evidence.
     """
 
     cause: MissCause
@@ -104,12 +105,13 @@ def analyze_errors(replayed: ReplayedClip, result: ClipResult, config: Config) -
 
 def _miss(replayed: ReplayedClip, result: ClipResult, fall: FallInterval, config: Config) -> Miss:
     start_s, end_s = fall.descent
-    fused = [score for finalized in fuse(replayed, config.fusion) for score in finalized]
-    peak = max((score.score for score in fused if start_s <= score.time_s <= end_s), default=None)
+    evidence = [score for scores in evidence_of(replayed, config) for score in scores]
+    last_s = fall.end_s + MATCH_LATE_S
+    peak = max((score.score for score in evidence if start_s <= score.time_s <= last_s), default=None)
     cause, detail = (
         _visibility_fault(replayed, start_s, end_s)
         or _track_fault(replayed, start_s, end_s)
-        or _score_fault(peak, config.events.alert_threshold)
+        or _score_fault(peak, config.events.threshold)
         or (MissCause.RULE, _rule_detail(result, fall, config.events))
     )
     return Miss(cause, detail, peak)
@@ -132,11 +134,11 @@ def _visibility_fault(replayed: ReplayedClip, start_s: float, end_s: float) -> t
 
 
 def _track_fault(replayed: ReplayedClip, start_s: float, end_s: float) -> tuple[MissCause, str] | None:
-    """Return the fault of the tracks during the descent, if any: no window holds enough of it to be a fall."""
+    """Return the fault of the tracks during the descent, if any: no window's track was seen over enough of it."""
     windows = [score for score in replayed.window_scores if score.start_s < end_s and score.stop_s > start_s]
     times = _track_times(replayed.frames)
     covered = max((_covered_share(score, times[score.track_id], start_s, end_s) for score in windows), default=0.0)
-    if covered >= FALL_OVERLAP:
+    if covered >= SEEN_SHARE:
         return None
     return MissCause.TRACK, f"no window covers more than {covered:.0%} of it" if windows else "no person was scored"
 
@@ -186,7 +188,7 @@ def _rule_detail(result: ClipResult, fall: FallInterval, settings: EventSettings
     later = [alert_s for alert_s in alerts if alert_s > fall.end_s + MATCH_LATE_S]
     if later:
         return f"no alert before {min(later):.2f} s"
-    return "not confirmed by lying" + (", or in an ignore zone" if settings.ignore_zones else "")
+    return "held back by an event at the same place" + (", or by an ignore zone" if settings.ignore_zones else "")
 
 
 def _false_alarm(replayed: ReplayedClip, result: ClipResult, event: Event) -> FalseAlarm:

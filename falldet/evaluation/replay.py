@@ -1,4 +1,4 @@
-"""Replay of a clip from its cached poses: tracking and recognizer once, then fusion and events at many thresholds."""
+"""Replay of a clip from its cached poses: tracking and recognizer once, then events at many thresholds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from falldet.data.manifest import ClipRecord
-from falldet.evaluation.matching import ClipResult, match_alerts
+from falldet.evaluation.matching import ClipResult, Match, is_timed, match_alerts
 from falldet.evaluation.metrics import EventMetrics, compute_metrics
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.pipeline.config import Config
 from falldet.pipeline.scoring import TrackScorer
 from falldet.stages.events import EventDecoder, EventSettings
 from falldet.stages.frame_sampling import FrameSampler
-from falldet.stages.fusion import Fuser, FusionSettings
+from falldet.stages.fusion import EvidenceFuser
 from falldet.stages.posture import Postures, read_postures
 from falldet.stages.recognizer import WindowRecognizer
 from falldet.types import Event, People, PersonScore, WindowScore
@@ -38,7 +38,7 @@ class ReplayedFrame:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedClip:
-    """A clip after pose, tracking and recognizer, ready to be decided under any fusion and event settings.
+    """A clip after pose, tracking and recognizer, ready to be decided under any settings of fusion and events.
 
     Attributes:
         clip: the clip and its labels.
@@ -75,37 +75,35 @@ def replay_clip(clip: ClipRecord, poses: PoseSequence, config: Config, recognize
     return ReplayedClip(clip, frames, scorer.flush())
 
 
-def fuse(replayed: ReplayedClip, settings: FusionSettings) -> list[list[PersonScore]]:
-    """Return the fused scores that are finalized at each frame of a clip and, as one more item, at its end."""
-    fuser = Fuser(settings)
-    scores = [
-        fuser.push(index, frame.time_s, frame.people.track_ids, frame.window_scores)
-        for index, frame in enumerate(replayed.frames)
-    ]
-    return [*scores, fuser.flush(replayed.rest)]
+def evidence_of(replayed: ReplayedClip, config: Config) -> list[list[PersonScore]]:
+    """Return the evidence at each frame of a clip and, as one more item, at its end."""
+    fuser = EvidenceFuser(config.fusion, config.windows.stride_s)
+    evidence = [fuser.push(index, frame.time_s, frame.window_scores) for index, frame in enumerate(replayed.frames)]
+    return [*evidence, fuser.push(len(replayed.frames) - 1, replayed.duration_s, replayed.rest)]
 
 
-def decide_clip(replayed: ReplayedClip, scores: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
-    """Return the events that the event rule finds in a clip and its fused `scores`, by alert time."""
+def decide_clip(replayed: ReplayedClip, evidence: Sequence[list[PersonScore]], settings: EventSettings) -> list[Event]:
+    """Return the events that the event rule finds in a clip and its `evidence`, by alert time."""
     decoder = EventDecoder(settings)
     changes = [
         event
-        for frame, finalized in zip(replayed.frames, scores[:-1], strict=True)
-        for event in decoder.push(finalized, frame.people, frame.postures, frame.time_s)
+        for frame, scores in zip(replayed.frames, evidence[:-1], strict=True)
+        for event in decoder.push(scores, frame.people, frame.postures, frame.time_s)
     ]
-    changes += decoder.flush(scores[-1], replayed.duration_s)
+    changes += decoder.flush(evidence[-1], replayed.duration_s)
     events = {event.id: event for event in changes}
     return sorted(events.values(), key=lambda event: event.alert_s)
 
 
 def evaluate_clip(replayed: ReplayedClip, config: Config, thresholds: Sequence[float] = ()) -> list[ClipResult]:
     """Return the events of one clip matched with its labeled falls: under `config`, then at each alert threshold."""
-    scores = fuse(replayed, config.fusion)
+    evidence = evidence_of(replayed, config)
     falls = [(interval.start_s, interval.end_s) for interval in replayed.clip.fall_intervals]
     results = []
     for each in (config, *(at_threshold(config, threshold) for threshold in thresholds)):
-        events = decide_clip(replayed, scores, each.events)
-        match = match_alerts(falls, [event.alert_s for event in events])
+        events = decide_clip(replayed, evidence, each.events)
+        timed = is_timed(replayed.clip)
+        match = match_alerts(falls, [event.alert_s for event in events]) if timed else Match([], [], [])
         results.append(ClipResult(replayed.clip, replayed.duration_s, events, match))
     return results
 
@@ -116,14 +114,8 @@ def evaluate_replayed(replayed: Sequence[ReplayedClip], config: Config) -> list[
 
 
 def at_threshold(config: Config, alert_threshold: float) -> Config:
-    """Return `config` with another alert threshold; the other thresholds move only where their order requires it."""
-    events = replace(
-        config.events,
-        alert_threshold=alert_threshold,
-        low_threshold=min(config.events.low_threshold, alert_threshold),
-        immediate_threshold=max(config.events.immediate_threshold, alert_threshold),
-    )
-    return replace(config, events=events)
+    """Return `config` with another alert threshold; the low threshold moves with it."""
+    return replace(config, events=replace(config.events, alert_threshold=alert_threshold))
 
 
 def sweep(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from falldet.config import build, read_toml, unknown_key
 from falldet.errors import FalldetError
 from falldet.geometry import Polygon, checked_polygons
-from falldet.io.video import is_stream, redacted
+from falldet.io.addresses import is_stream, redacted
 from falldet.live.credentials import Credentials
 from falldet.live.incident import IncidentSettings
 from falldet.live.reader_state import ReaderSettings

@@ -15,7 +15,9 @@ import av.error
 import numpy as np
 
 from falldet.errors import FalldetError
-from falldet.io.video import FORMATS_WITHOUT_CLOCK, is_stream, to_bgr
+from falldet.io.addresses import is_stream
+from falldet.io.video import to_bgr
+from falldet.io.video_info import FORMATS_WITHOUT_CLOCK
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 2.5

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from mmaction.registry import HOOKS, TRANSFORMS
 
-from falldet.openmmlab.augmentation import AugmentSkeleton
 from falldet.openmmlab.hooks import TrainingHistoryHook
 from falldet.openmmlab.transforms import NormalizeSkeleton, SampleMidpoints
 
 HOOKS.register_module(name="PicturesHook", module=TrainingHistoryHook)
-TRANSFORMS.register_module(name="DisturbSkeleton", module=AugmentSkeleton)
 TRANSFORMS.register_module(name="NormaliseSkeleton", module=NormalizeSkeleton)
 TRANSFORMS.register_module(name="SampleUniformMidpoints", module=SampleMidpoints)

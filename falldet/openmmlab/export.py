@@ -8,33 +8,38 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from falldet.io.files import atomic_write
-from falldet.openmmlab.config import load_config
+from falldet.openmmlab.config import as_config, name_of
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.openmmlab.recognizer import build_recognizer, read_preparation
 from falldet.skeleton import JOINT_COUNT
+from falldet.stages.preprocessing import CHANNELS, Preparation
 
 TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""
 
 
-def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
+def export_recognizer(
+    config: Config | str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path
+) -> Path:
     """Write the recognizer as `onnx_path` and its weights next to it as .pth; return the ONNX file.
 
     Several checkpoints of one config, such as those of several seeds, become one recognizer that gives the mean of
     their probabilities; the .pth has the weights of the first.
 
-    The ONNX graph maps `keypoints` (N, 1, T, 17, 3) float32, normalized x, y and the joint's score, to `fall` (N,), the
-    probability of a fall. Its metadata has `falldet.normalization` ("image" or "person"), `falldet.frames` (T),
-    `falldet.window_s` (seconds; empty for training on whole clips), `falldet.config` and `falldet.version`.
+    The ONNX graph maps `keypoints` float32, as `falldet.stages.preprocessing.prepare` returns them, to `fall` (N,), the
+    probability of a fall: (N, T, 17, 4) for "person_causal", else (N, 1, T, 17, 3). Its metadata has
+    `falldet.normalization`, `falldet.frames` (T), `falldet.window_s` (seconds; empty for training on whole clips),
+    `falldet.channels`, `falldet.config` and `falldet.version`.
 
     The file is written only after its outputs in OpenVINO have been compared with the network's.
 
     Args:
-        config_path: config of the training run; `config_beside` finds the one in a work dir.
+        config: config of the training run. A file runs as code; `checked_config` builds the one of a work dir without.
         checkpoint_path: a training checkpoint or a state dict.
         onnx_path: the .onnx file to write.
         more: further checkpoints of the same config.
@@ -44,13 +49,13 @@ def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx
             1e-4.
     """
     quiet_libraries()
-    config = load_config(config_path)
+    config = as_config(config)
     preparation = read_preparation(config)
-    metadata = {**preparation.as_metadata(), "config": Path(config_path).name}
+    metadata = {**preparation.as_metadata(), "config": name_of(config)}
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recognizer(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)
-    example = _example(preparation.frames)
+    example = _example(preparation)
     content = as_onnx(network, example, ["keypoints", "fall"], True, metadata)
     check_parity(network, content, [example, example[:1]], TOLERANCE)
     _write(target, content)
@@ -70,17 +75,23 @@ class _FallProbability(nn.Module):
         self.recognizers = nn.ModuleList(recognizers)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3)."""
+        """Return fall probabilities (N,) of keypoints (N, 1, T, V, 3) or (N, T, V, 4)."""
+        keypoints = keypoints if keypoints.ndim == 5 else keypoints[:, None]
         scores = [each.cls_head(each.backbone(keypoints)) for each in self.recognizers]  # (N, 2) each
         return torch.stack([score.softmax(dim=1)[:, 1] for score in scores]).mean(dim=0)
 
 
-def _example(frames: int) -> Tensor:
-    """Return three windows (3, 1, frames, V, 3) in normalized coordinates, with a tenth of the joints missing."""
+def _example(preparation: Preparation) -> Tensor:
+    """Return three windows in normalized coordinates, with a tenth of the joints missing."""
     generator = np.random.default_rng(0)
-    keypoints = generator.uniform(-1, 1, (3, 1, frames, JOINT_COUNT, 3))
+    channels = len(CHANNELS[preparation.normalization].split(","))
+    keypoints = generator.uniform(-1, 1, (3, preparation.frames, JOINT_COUNT, channels))
     keypoints[..., 2] = np.abs(keypoints[..., 2])
     keypoints[generator.random(keypoints.shape[:-1]) < 0.1] = 0
+    if preparation.normalization == "person_causal":
+        keypoints[..., 3] = 1
+    else:
+        keypoints = keypoints[:, None]
     return torch.from_numpy(keypoints.astype(np.float32))
 
 

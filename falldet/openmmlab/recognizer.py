@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,15 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.checkpoint import load_checkpoint
-from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
+from falldet.openmmlab.checked_config import checked_config
+from falldet.openmmlab.checkpoint import load_checkpoint, state_dict_of
+from falldet.openmmlab.config import SPLITS, innermost_dataset
 from falldet.openmmlab.logs import quiet_libraries
-from falldet.openmmlab.transforms import NormalizeSkeleton, SampleMidpoints
-from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, resample
-from falldet.stages.windows import WindowSettings
+from falldet.openmmlab.transforms import NormalizeSkeleton, SampleCausal, SampleMidpoints
+from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, Preparation, resample
+from falldet.stages.windows import DEFAULT_LENGTH_S
+from falldet.terminal import shown
 from falldet.types import Window, WindowScore
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """Preparation of a recognizer's input.
-
-    Attributes:
-        normalization: coordinates, as in `falldet.stages.preprocessing.normalize`.
-        frames: poses per resampled window.
-        window_s: length of the windows, seconds; None for whole clips.
-    """
-
-    normalization: Normalization
-    frames: int
-    window_s: float | None
-
-    def as_metadata(self) -> dict[str, str]:
-        """Return the preparation as entries of an ONNX file's metadata."""
-        window_s = "" if self.window_s is None else f"{self.window_s:g}"
-        return {"normalization": self.normalization, "frames": str(self.frames), "window_s": window_s}
 
 
 def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
@@ -54,15 +35,11 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     Raises:
         FalldetError: the checkpoint can't be loaded safely, or its weights belong to another network.
     """
-    import mmaction.models  # noqa: F401  # fills the registry
-
-    weights = load_checkpoint(checkpoint)
-    weights = weights.get("state_dict", weights)
-    with DefaultScope.overwrite_default_scope("mmaction"):
-        model = MODELS.build(config.model)
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
+    model = build_model(config)
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise FalldetError(
             f"{checkpoint} doesn't fit {config.filename} ({reason[:160]}); give the config it was trained with"
@@ -70,11 +47,34 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     return model.eval()
 
 
+def build_model(config: Config) -> torch.nn.Module:
+    """Return the config's recognizer with random weights.
+
+    Raises:
+        FalldetError: MMAction2 can't build it, or it doesn't tell two classes.
+    """
+    import mmaction.models  # noqa: F401  # fills the registry
+
+    classes = (config.model.get("cls_head") or {}).get("num_classes")
+    if classes != 2:
+        raise FalldetError(
+            f"{config.filename}: num_classes = {shown(classes)}, but falldet tells 2 classes, no fall and fall; set "
+            "model.cls_head.num_classes=2"
+        )
+    try:
+        with DefaultScope.overwrite_default_scope("mmaction"):
+            return MODELS.build(config.model)
+    except Exception as error:  # a wrong setting makes a constructor fail in any way
+        raise FalldetError(
+            f"{config.filename}: model can't be built ({shown(str(error), 160)}); correct its settings"
+        ) from None
+
+
 class TorchRecognizer:
     """Scores windows one by one with MMAction2's own inference; the baseline of `falldet.stages.recognizer`.
 
     Args:
-        config_path: config of the training run.
+        config: config of the training run; a file never runs (`checked_config`).
         checkpoint: its weights.
 
     Attributes:
@@ -87,9 +87,9 @@ class TorchRecognizer:
         FalldetError: a file is missing, or config and checkpoint don't match.
     """
 
-    def __init__(self, config_path: str | Path, checkpoint: str | Path) -> None:
+    def __init__(self, config: Config | str | Path, checkpoint: str | Path) -> None:
         quiet_libraries()
-        config = load_config(config_path)
+        config = config if isinstance(config, Config) else checked_config(config)
         self.network = build_recognizer(config, checkpoint)
         self.network.cfg = config
         preparation = read_preparation(config)
@@ -106,6 +106,7 @@ class TorchRecognizer:
         keypoints, scores = resample(window, self.frames)
         sample = {
             "label": -1,
+            "window": window,
             "img_shape": window.image_hw,
             "original_shape": window.image_hw,
             "start_index": 0,
@@ -129,12 +130,13 @@ def read_preparation(config: Config) -> Preparation:
         FalldetError: the splits prepare their input in different ways.
     """
     found = {(_normalizations(config, split), _window_s(config, split)) for split in SPLITS}
-    frames = {step.get("clip_len", WINDOW_FRAMES) for step in _steps(config, "test", SampleMidpoints)}
+    samplers = _steps(config, "test", SampleMidpoints) + _steps(config, "test", SampleCausal)
+    frames = {step.get("clip_len", WINDOW_FRAMES) for step in samplers}
     normalizations, window_s = found.pop()
     if found or len(normalizations) != 1 or len(frames) != 1:
         raise FalldetError(
             f"the splits of {config.filename} prepare their input in different ways; give all of them one "
-            "NormalizeSkeleton mode and one window.length_s, and the test split one SampleMidpoints"
+            "NormalizeSkeleton mode and one window.length_s, and the test split one SampleMidpoints or SampleCausal"
         )
     return Preparation(normalizations[0], int(frames.pop()), window_s)
 
@@ -145,7 +147,7 @@ def _normalizations(config: Config, split: str) -> tuple[Normalization, ...]:
 
 def _window_s(config: Config, split: str) -> float | None:
     window = innermost_dataset(config, split).get("window")
-    return None if window is None else float(window.get("length_s", WindowSettings().length_s))
+    return None if window is None else float(window.get("length_s", 0) or DEFAULT_LENGTH_S)
 
 
 def _steps(config: Config, split: str, transform: type) -> list[dict[str, Any]]:

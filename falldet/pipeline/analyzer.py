@@ -49,7 +49,7 @@ class FallAnalyzer:
         self.recognizer = recognizer or load_recognizer(self.config, device)
         self.scorer = TrackScorer(self.config.tracker, self.config.windows, self.recognizer)
         self.decision = EventDecision(
-            self.config.fusion, self.config.events, self.config.windows.length_s, source, started
+            self.config.fusion, self.config.events, self.scorer.buffer.settings, source, started
         )
         self._people = People.none()
 
@@ -82,9 +82,9 @@ class FallAnalyzer:
 def load_recognizer(config: Config, device: str = "CPU") -> WindowRecognizer:
     """Return the recognizer that `config` names; warn if it was trained on windows of another length."""
     recognizer = build_recognizer(config.recognizer, device)
-    if recognizer.window_s not in (None, config.windows.length_s):
+    if config.windows.length_s and recognizer.window_s not in (None, config.windows.length_s):
         logger.warning(
-            "the recognizer was trained on windows of %g s, but windows.length_s is %g; set windows.length_s to that",
+            "the recognizer was trained on windows of %g s, but windows.length_s is %g; leave windows.length_s at 0",
             recognizer.window_s,
             config.windows.length_s,
         )

@@ -26,6 +26,7 @@ COMMENT_WIDTH = 100
 UNITS = {
     "box_scale": "box lengths",
     "det_interval": "frames",
+    "evidence_windows": "windows",
     "input_size": "px",
     "max_people": "people",
     "max_undetected_frames": "frames",

@@ -1,4 +1,4 @@
-"""Settings that have been renamed: old name -> new name."""
+"""Settings of former versions: the renamed ones with their new names, the replaced ones with what replaced them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,31 @@ SETTINGS = {
     "tracker.recall_reach": "tracker.reassoc_radius",
     "tracker.recall_speed": "tracker.reassoc_speed",
     "tracker.recall_size": "tracker.reassoc_max_ratio",
-    "fusion.delay_s": "fusion.latency_s",
     "fusion.patience_s": "fusion.max_wait_s",
     "fusion.record_rule": "fusion.final_rule",
     "events.alert_score": "events.alert_threshold",
-    "events.keep_score": "events.low_threshold",
-    "events.sure_score": "events.immediate_threshold",
     "events.lying_degree": "events.lying_threshold",
-    "events.hold_s": "events.lying_hold_s",
     "events.upright_degree": "events.upright_threshold",
 }
+
+
+_ON_EVIDENCE = "events are decided on the mean score of a track's last fusion.evidence_windows windows"
+_NO_POSTURE = "evidence alone raises an alert; choose events.sensitivity, or set events.alert_threshold"
+_LOW = "a run of evidence ends below events.low_share of the alert threshold"
+
+REPLACED = {
+    "fusion.rule": _ON_EVIDENCE,
+    "fusion.latency_s": _ON_EVIDENCE,
+    "fusion.delay_s": _ON_EVIDENCE,
+    "events.low_threshold": _LOW,
+    "events.keep_score": _LOW,
+    "events.immediate_threshold": _NO_POSTURE,
+    "events.sure_score": _NO_POSTURE,
+    "events.lying_hold_s": _NO_POSTURE,
+    "events.hold_s": _NO_POSTURE,
+    "events.confirm_s": _NO_POSTURE,
+}
+"""Settings that are gone, and what replaced them."""
 
 
 def new_name(name: str) -> str | None:
@@ -45,7 +60,9 @@ def new_name(name: str) -> str | None:
 
 
 def refuse_old_name(name: str) -> None:
-    """Raise FalldetError, which tells the new name, where `name` is the former one of a setting or a group."""
+    """Raise FalldetError, which tells the new name or what replaced it, where `name` is a former setting or group."""
+    if name in REPLACED:
+        raise FalldetError(f"{name} has been replaced: {REPLACED[name]}")
     new = new_name(name)
     if new is not None:
         raise FalldetError(f"{name} has been renamed: it is {new} now")

@@ -16,7 +16,7 @@ class FrameResult:
         frame: the frame; None in the last result, which flushes the source, and from a `FallAnalyzer`.
         people: people of the frame, with track ids.
         window_scores: scores of the windows that ended in this step.
-        scores: fused scores finalized in this step; events are decided on these.
+        scores: evidence of the tracks whose windows ended in this step; events are decided on it.
         final_scores: scores over all windows that cover a frame (`fusion.final_rule`), finalized in this step.
         events: events that began or changed in this step.
         active_events: events in progress, by track id.

@@ -13,12 +13,13 @@ class TrackScorer:
 
     Args:
         tracker: settings of the tracker.
-        windows: settings of the windows.
+        windows: settings of the windows; a length of 0 takes the recognizer's.
         recognizer: windows in, scores out.
     """
 
     def __init__(self, tracker: TrackerSettings, windows: WindowSettings, recognizer: WindowRecognizer) -> None:
-        self.tracker, self.buffer, self.recognizer = PoseTracker(tracker), WindowBuffer(windows), recognizer
+        self.tracker, self.recognizer = PoseTracker(tracker), recognizer
+        self.buffer = WindowBuffer(windows.for_recognizer(recognizer.window_s))
 
     def update(self, time_s: float, people: People, image_hw: tuple[int, int]) -> tuple[People, list[WindowScore]]:
         """Take one frame; return its people with track ids, and the scores of the windows that end by this frame.

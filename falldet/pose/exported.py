@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import openvino
-
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
@@ -19,11 +17,13 @@ from falldet.models.openvino import (
     compile_model,
     compile_options,
     known_devices,
+    openvino,
     openvino_core,
     read_metadata,
 )
 from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS
+from falldet.terminal import shown
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,15 @@ def find_network(name: str) -> Network:
     config = Path(name) if name.endswith(".py") else _config_named(name)
     content = read_literal_config(config)
     own, base = content.get("load_from"), content.get("_base_")
+    if own is not None and not isinstance(own, str):
+        raise FalldetError(f"{config}: load_from = {shown(own)} is no path; write load_from = 'weights.pth'")
     if own:
         return Network(config, find_checkpoint(own))
     for checkpoint in CHECKPOINTS.values():
         if checkpoint.config and checkpoint.config == base:
             return Network(config, find_checkpoint(checkpoint.name))
     raise FalldetError(
-        f"{config} inherits {base!r}, whose weights falldet doesn't know; add yours to it: load_from = 'weights.pth'"
+        f"{config} inherits {shown(base)}, whose weights falldet doesn't know; add yours: load_from = 'weights.pth'"
     )
 
 
@@ -148,6 +150,6 @@ def _config_named(name: str) -> Path:
     configs = {path.stem.rpartition("_")[0]: path for path in inheriting}
     if name not in configs:
         raise FalldetError(
-            f"no network {name!r}; known here: {', '.join(configs)}, or a path to a config, such as my_config.py"
+            f"no network {shown(name)}; known here: {', '.join(configs)}, or a path to a config, such as my_config.py"
         )
     return configs[name]

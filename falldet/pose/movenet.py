@@ -17,12 +17,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import find_checkpoint
-from falldet.models.openvino import compile_model, compile_options, openvino_core
+from falldet.models.openvino import compile_model, compile_options, openvino, openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 

@@ -30,6 +30,7 @@ from falldet.pose.topdown import TopDown
 from falldet.runtime.annotated_video import AnnotatedVideo
 from falldet.runtime.runner import OutputOptions, output_sinks, process
 from falldet.stages.recognizer import WindowRecognizer
+from falldet.stages.windows import WindowSettings
 from falldet.types import People, WindowScore
 
 STAGES = ("decode", "detect", "pose", "track", "recognize", "fuse", "draw", "encode")
@@ -144,8 +145,8 @@ class _TimedScorer(TrackScorer):
 class _TimedDecision(EventDecision):
     """Fusion and event rule, timed."""
 
-    def __init__(self, config: Config, stopwatch: Stopwatch) -> None:
-        super().__init__(config.fusion, config.events, config.windows.length_s)
+    def __init__(self, config: Config, windows: WindowSettings, stopwatch: Stopwatch) -> None:
+        super().__init__(config.fusion, config.events, windows)
         self._timed = stopwatch.timed("fuse", super().push)
 
     def push(self, *arguments: Any) -> FrameResult:
@@ -189,9 +190,12 @@ def _stage_by_stage(
         poses = _TimedPoses(detector.pose_source, stopwatch)
         timed = FallDetector(config, detector.analyzer.recognizer, poses)
         timed.analyzer.scorer = _TimedScorer(config, detector.analyzer.recognizer, stopwatch)
-        timed.analyzer.decision = _TimedDecision(config, stopwatch)
+        timed.analyzer.decision = _TimedDecision(config, timed.analyzer.scorer.buffer.settings, stopwatch)
         frames = 0
-        with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as read:
+        with (
+            VideoWriter(folder / "stages.mp4", probe(source).fps) as writer,
+            closing(read_frames(source, config.video.rotate)) as read,
+        ):
             draw = stopwatch.timed("draw", AnnotatedVideo(writer.path, config.events).draw)
             encode = stopwatch.timed("encode", writer.write)
             for result in timed.run(iter(stopwatch.timed("decode", lambda: next(read, None)), None)):

@@ -13,7 +13,7 @@ from falldet.types import Event, PersonScore
 
 
 class Timeline:
-    """Writes timeline.png: the fused scores of each track over time, with the events shaded.
+    """Writes timeline.png: the evidence of each track over time, with the events shaded.
 
     Args:
         path: the file; `close` writes it.
@@ -62,7 +62,7 @@ class ScoreHistory:
         self._bins: dict[tuple[int, int], float] = {}  # (track id, index of the bin) -> score
 
     def add(self, score: PersonScore) -> None:
-        """Take one fused score."""
+        """Take the evidence of one track."""
         self._raise_bin((score.track_id, math.floor(score.time_s / self._bin_s)), score.score)
         while len(self._bins) > self._max_points:
             self._bin_s *= 2

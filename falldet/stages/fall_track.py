@@ -1,4 +1,4 @@
-"""Evidence about one track over time: posture, score and event, from which the event rule decides."""
+"""One track over time: posture, evidence and event, from which the event rule decides."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ class TrackState(Enum):
 
 @dataclass(slots=True)
 class FallTrack:
-    """Evidence about one track; all times in seconds of the source.
+    """What the event rule knows of one track; all times in seconds of the source.
 
     Attributes:
         first_s: first observation.
         last_s: last observation.
         box: (4,) box at the last observation, x0 y0 x1 y1 in pixels.
-        truncated: whether the image border truncated the person at the last observation.
         in_ignore_zone: whether the hips were in an ignore zone at the last observation.
         lying_since_s: start of the present lying posture; None if not lying.
         upright_since_s: start of the present upright posture; None if not upright.
-        onset_s: start of the present run of scores at or above the low threshold; None below it.
+        onset_s: start of the present run of evidence at or above the low threshold; None below it.
+        reported: whether an event has been raised, or was known already, for this run.
+        high_s: last time of evidence at or above the alert threshold.
+        quiet_until_s: end of the cool-down after the last alert.
         candidate_onset_s: the onset of the fall candidate; None if the track is no candidate.
-        peak: highest score of the run, the candidate or the event.
+        peak: highest evidence of the run, the candidate or the event.
         event: the active event, as of the last update.
         lay_down_s: first lying posture within the event.
         was_upright: whether the person has been upright for `hold_s` since the first observation.
@@ -42,11 +44,13 @@ class FallTrack:
     first_s: float
     last_s: float
     box: np.ndarray
-    truncated: bool = False
     in_ignore_zone: bool = False
     lying_since_s: float | None = None
     upright_since_s: float | None = None
     onset_s: float | None = None
+    reported: bool = False
+    high_s: float = -np.inf
+    quiet_until_s: float = -np.inf
     candidate_onset_s: float | None = None
     peak: PersonScore | None = None
     event: Event | None = None
@@ -76,34 +80,45 @@ class FallTrack:
         if self.upright_since_s is not None and time_s - self.upright_since_s >= hold_s:
             self.was_upright = True
 
-    def take_score(self, score: PersonScore, low_threshold: float, alert_threshold: float) -> None:
-        """Take a fused score: update onset and peak; become a candidate at the alert threshold."""
-        if score.score < low_threshold:
-            self.onset_s = None
+    def take_evidence(self, evidence: PersonScore, low_threshold: float, alert_threshold: float) -> None:
+        """Take evidence: update onset and peak; become a candidate at the alert threshold, once a run."""
+        if evidence.score < low_threshold:
+            self.onset_s, self.reported = None, False
             if self.state is not TrackState.CANDIDATE:
                 self.peak = None
             return
         if self.onset_s is None:
-            self.onset_s = score.time_s
-        if self.peak is None or score.score > self.peak.score:
-            self.peak = score
-        if score.score >= alert_threshold and self.state is TrackState.IDLE:
+            self.onset_s = evidence.time_s
+        if self.peak is None or evidence.score > self.peak.score:
+            self.peak = evidence
+        if evidence.score < alert_threshold:
+            return
+        self.high_s = evidence.time_s
+        if self.state is TrackState.IDLE and not self.reported and evidence.time_s >= self.quiet_until_s:
             self.candidate_onset_s = self.onset_s
 
-    def start_event(self, event: Event) -> None:
+    def start_event(self, event: Event, quiet_until_s: float) -> None:
         """Turn the candidate into an event; a posture before the alert is no evidence of recovery."""
-        self.event, self.candidate_onset_s = event, None
+        self.event, self.quiet_until_s = event, quiet_until_s
+        self.candidate_onset_s, self.reported = None, True
         self.upright_since_s = self.lay_down_s = None
 
     def take_over_event(self, lost: FallTrack) -> None:
         """Continue the event of a lost track; it may be another person's from now on if this one was upright."""
         assert lost.event is not None  # noqa: S101
         self.event = replace(lost.event, handed_over=lost.event.handed_over or self.was_upright)
-        self.lay_down_s, self.candidate_onset_s = lost.lay_down_s, None
+        self.lay_down_s, self.quiet_until_s = lost.lay_down_s, lost.quiet_until_s
+        self.candidate_onset_s, self.reported = None, True
 
-    def drop_candidate(self) -> None:
-        """Return to the idle state without an event."""
-        self.candidate_onset_s = self.peak = None
+    def drop_candidate(self, reported: bool) -> None:
+        """Return to the idle state without an event.
+
+        Args:
+            reported: whether the fall has an event already; then this run of evidence raises none.
+        """
+        self.candidate_onset_s, self.reported = None, reported
+        if self.onset_s is None:
+            self.peak = None
 
     def is_at(self, box: np.ndarray) -> bool:
         """Return whether the squares around the person and around `box` (4,) overlap."""

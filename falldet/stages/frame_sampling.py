@@ -40,7 +40,7 @@ class SamplingSettings:
     motion_hold_s: float = 0.3
     empty_hold_s: float = 10.0
     full_rate_threshold: float = 0.2
-    full_rate_hold_s: float = 0.5
+    full_rate_hold_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ValueError if a value is out of range."""

@@ -6,16 +6,28 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, cast, get_args
+from typing import Literal, Protocol, cast
 
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.openvino import compile_model, compile_options, known_devices, openvino_core, read_metadata
-from falldet.stages.preprocessing import Normalization, prepare
+from falldet.models.openvino import (
+    compile_model,
+    compile_options,
+    known_devices,
+    metadata_number,
+    openvino,
+    openvino_core,
+    read_metadata,
+)
+from falldet.stages.preprocessing import CHANNELS, Normalization, input_shape, prepare
+from falldet.terminal import shown
 from falldet.types import Window, WindowScore
+
+MAX_FRAMES = 512
+MAX_WINDOW_S = 60.0
+"""Largest poses per window and length of a window, seconds, that a model file may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ class WindowRecognizer(Protocol):
     """Classifies windows: fall or other motion.
 
     Attributes:
-        normalization: coordinates of its training (`preprocessing.normalize`).
+        normalization: preparation of its input (`preprocessing.prepare`).
         frames: poses per resampled window.
         window_s: length of the windows of its training, seconds; None if it was trained on whole clips.
     """
@@ -81,6 +93,7 @@ class Recognizer:
         try:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
+            self.probabilities(np.zeros((1, *input_shape(self.normalization, self.frames)), np.float32))
         except RuntimeError:
             raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
@@ -95,16 +108,47 @@ class Recognizer:
         ]
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
-        """Return the fall probabilities (N,) of a prepared batch (N, 1, T, K, 3)."""
+        """Return the fall probabilities (N,) of a batch of N windows, prepared by `preprocessing.prepare`."""
         with self._lock:
             self._request.infer([batch])
             return self._request.get_output_tensor().data.copy()
 
 
 def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int, float | None]:
-    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file."""
-    written = read_metadata(model, "normalization", "normalise", "frames", "window_s")
-    normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
-    if normalization not in get_args(Normalization) or not written.get("frames"):
+    """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file.
+
+    Raises:
+        FalldetError: the entries are missing or out of range, name a preparation of the input that is unknown here, or
+            don't fit the network.
+    """
+    written = read_metadata(model, "normalization", "normalise", "frames", "window_s", "channels")
+    normalization = written.get("normalization", written.get("normalise"))
+    if not normalization or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
-    return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None
+    channels = written.get("channels", "x,y,score")
+    if CHANNELS.get(normalization) != channels:
+        raise FalldetError(
+            f"{path} takes windows prepared as {shown(normalization)} with the channels {shown(channels)}, which this "
+            f"version of falldet doesn't know; known are "
+            f"{', '.join(f'{name!r} ({each})' for name, each in CHANNELS.items())}"
+        )
+    frames = metadata_number(written, "frames", 2, MAX_FRAMES, path)
+    length_s = metadata_number(written, "window_s", 0.1, MAX_WINDOW_S, path) if written.get("window_s") else None
+    if frames % 1:
+        raise FalldetError(f"{path}: its metadata has frames = {frames:g}, no whole number; export it again")
+    shape = input_shape(cast(Normalization, normalization), int(frames))
+    if not _takes(model, shape):
+        raise FalldetError(f"{path} is no recognizer of {frames:g} poses; export the trained .pth with tools/export.py")
+    return cast(Normalization, normalization), int(frames), length_s
+
+
+def _takes(model: openvino.Model, shape: tuple[int, ...]) -> bool:
+    """Whether a network takes one float32 input (N, *shape) and gives one output (N,)."""
+    inputs, outputs = model.inputs, model.outputs
+    return (
+        len(inputs) == 1
+        and inputs[0].element_type == openvino.Type.f32
+        and inputs[0].partial_shape.compatible(openvino.PartialShape([-1, *shape]))
+        and len(outputs) == 1
+        and outputs[0].partial_shape.compatible(openvino.PartialShape([-1]))
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from falldet.types import NO_TRACK, People, Window
+
+DEFAULT_LENGTH_S = 2.0
+"""Length of a window, seconds, where neither the configuration nor the recognizer states one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,23 +18,33 @@ class WindowSettings:
     """Times of the sliding windows.
 
     Attributes:
-        length_s: length of a window, seconds; set it to the recognizer's. Higher: more context, more computation.
+        length_s: length of a window, seconds; 0 takes the recognizer's own. Higher: more context, more computation.
         stride_s: seconds from one window to the next. Higher: less computation, later alerts.
         min_track_s: age of a track at its first window, seconds. Higher: falls of new tracks are missed.
         linger_s: seconds for which windows of a lost track go on, its last pose held. Higher: more scores.
     """
 
-    length_s: float = 2.0
+    length_s: float = 0.0
     stride_s: float = 0.25
     min_track_s: float = 0.4
     linger_s: float = 0.5
 
     def __post_init__(self) -> None:
         """Raise ValueError if a time is out of range."""
-        if not 0 < self.stride_s <= self.length_s:
+        if self.length_s < 0:
+            raise ValueError(f"length_s = {self.length_s} must not be negative; 0 takes the recognizer's own")
+        if self.stride_s <= 0 or 0 < self.length_s < self.stride_s:
             raise ValueError(f"stride_s = {self.stride_s} must be above 0 and at most length_s = {self.length_s}")
         if self.min_track_s < 0 or self.linger_s < 0:
             raise ValueError(f"min_track_s = {self.min_track_s} and linger_s = {self.linger_s} must not be negative")
+
+    def for_recognizer(self, window_s: float | None) -> WindowSettings:
+        """Return the settings with a length: their own or, where that is 0, the recognizer's.
+
+        Args:
+            window_s: length of the windows of its training, seconds; None for whole clips: `DEFAULT_LENGTH_S`.
+        """
+        return self if self.length_s else replace(self, length_s=window_s or DEFAULT_LENGTH_S)
 
 
 @dataclass(slots=True)
@@ -44,7 +57,8 @@ class _Track:
 class WindowBuffer:
     """Collects the poses of all tracks and returns the complete windows.
 
-    Memory is bounded: observations older than a window are dropped, and so are tracks without observations.
+    Memory is bounded: observations older than a window are dropped, but for the last one before it, and so are tracks
+    without an observation in the window.
 
     Example:
         >>> buffer = WindowBuffer(WindowSettings(length_s=2.0, stride_s=0.25))
@@ -55,7 +69,7 @@ class WindowBuffer:
     """
 
     def __init__(self, settings: WindowSettings | None = None) -> None:
-        self.settings = settings or WindowSettings()
+        self.settings = (settings or WindowSettings()).for_recognizer(None)
         self.reset()
 
     def reset(self) -> None:
@@ -98,10 +112,10 @@ class WindowBuffer:
         start_s = stop_s - self.settings.length_s
         windows = []
         for track_id, track in list(self._tracks.items()):
-            while track.times and track.times[0] < start_s:
+            while len(track.times) > 1 and track.times[1] < start_s:
                 track.times.popleft()
                 track.poses.popleft()
-            if not track.times:
+            if track.times[-1] < start_s:
                 del self._tracks[track_id]
             elif self._is_due(track, stop_s):
                 windows.append(self._window(track_id, track, start_s, stop_s))

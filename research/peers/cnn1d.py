@@ -1,4 +1,4 @@
-"""The 1-D CNN that the shipped ST-GCN is compared with; cnn1d_fall.py is its config."""
+"""The plain 1-D CNN that the shipped recognizer is compared with; cnn1d_fall.py is its config."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JointCNN(BaseModule):
 
     Args:
         joints: V, joints of a person.
-        in_channels: C, channels of the input, x, y and score.
+        in_channels: C, channels of the input: x, y and score, and valid for causal windows.
         channels: output channels of each convolution.
         kernel_size: frames under each kernel, an odd number.
         init_cfg: as for MMEngine's BaseModule.

@@ -5,12 +5,12 @@
 Prints a table in Markdown. A peer that is not given is left out, and a line below the table says how to get it. Rows:
 
 - falldet: the default configuration and the shipped recognizer, as a user gets them.
-- 1-D CNN: research/peers/cnn1d_fall.py, a network without a skeleton graph, trained on the same windows, run in
+- 1-D CNN: research/peers/cnn1d_fall.py, strided convolutions on positions alone, trained on the same windows, run in
   falldet's pipeline.
 - reference recipe as is: configs/stgcn_fall.py, trained on whole clips in image coordinates, run as the reference
   project's demo runs it: 48 frames every 8 at 30 fps, so windows of 1.6 s every 0.27 s; a person in sight from a
-  window's middle on, or up to it, is scored; the higher score wins in the overlap; from 0.5 on a fall is shown, and no
-  posture confirms it. `reference_config` says this as a configuration. It gets falldet's poses and tracks and one alert
+  window's middle on, or up to it, is scored; from 0.5 in any window on a fall is shown. `reference_config` says this as
+  a configuration. It gets falldet's poses and tracks and one alert
   per fall: its own demo marks frames, each of which would be an alert.
 - reference network: the same weights in falldet's pipeline, which tells recipe and pipeline apart.
 - height and aspect-ratio rule: research/peers/aspect_rule.py, on falldet's tracks at every frame.
@@ -47,7 +47,7 @@ from research.peers.compute import pipeline_compute, tracking_compute
 from research.peers.environment import NEURA
 from research.peers.event_table import Row, as_markdown
 
-THRESHOLDS = (*(threshold / 100 for threshold in range(5, 100, 5)), 0.97, 0.98, 0.99)
+THRESHOLDS = (*(threshold / 100 for threshold in range(5, 100, 5)), 0.99)
 
 EXAMPLES = """\
 examples:
@@ -180,24 +180,13 @@ def with_checkpoint(config: Config, checkpoint: str) -> Config:
 
 
 def reference_config(config: Config, checkpoint: str) -> Config:
-    """Return `config` with the windows, fusion and events of the reference project's demo; see the module.
-
-    With these lying and upright thresholds every posture confirms a fall.
-    """
+    """Return `config` with the windows, fusion and events of the reference project's demo; see the module."""
     return replace(
         with_checkpoint(config, checkpoint),
         sampling=replace(config.sampling, active_fps=0.0),
         windows=replace(config.windows, length_s=1.6, stride_s=0.267, min_track_s=0.8, linger_s=0.8),
-        fusion=replace(config.fusion, rule="higher_score", latency_s=0.0),
-        events=replace(
-            config.events,
-            low_threshold=0.5,
-            alert_threshold=0.5,
-            immediate_threshold=0.5,
-            lying_threshold=0.0,
-            upright_threshold=0.0,
-            lying_hold_s=0.0,
-        ),
+        fusion=replace(config.fusion, evidence_windows=1),
+        events=replace(config.events, alert_threshold=0.5, low_share=1.0),
     )
 
 

@@ -129,7 +129,8 @@ CASES = {
     "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_threshold=0.5"),
     "unknown key": demo_options("did you mean 'alert_threshold'", "--cfg-options", "events.alertthreshold=0.5"),
     "not a number": demo_options("has the wrong type", "--cfg-options", "events.alert_threshold=high"),
-    "out of order": demo_options("low_threshold <= alert_threshold", "--cfg-options", "events.alert_threshold=0.1"),
+    "out of range": demo_options("must lie between 0 and 1", "--cfg-options", "events.alert_threshold=1.1"),
+    "replaced": demo_options("fusion.rule has been replaced", "--cfg-options", "fusion.rule=noisy_or"),
     "no value": demo_options("takes key=value", "--cfg-options", "events.alert_threshold"),
     "old name": demo_options("it is events.alert_threshold now", "--cfg-options", "events.alert_score=0.5"),
     "missing config": demo_options("no config none.toml", "--config", "none.toml"),
@@ -442,7 +443,9 @@ def test_demo_keeps_what_was_finished_at_ctrl_c(models: None, tmp_path: Path) ->
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in (tmp_path / "out").glob(".a.*.mp4")):  # the encoder's first bytes
+    while not any(
+        path.stat().st_size for path in (tmp_path / "out").glob("a.unfinished.mp4")
+    ):  # the encoder's first bytes
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -88,10 +88,8 @@ def test_demo_scores_are_one_row_per_person_and_frame_in_range(sample: tuple[Pat
     assert all(0 <= float(row["score"]) <= 1 for row in rows)
     peak = max(rows, key=lambda row: float(row["score"]))
     (event,) = last_events(sample[1])
-    assert event["score"] >= float(peak["score"]) - 1e-3, (
-        "noisy-or of several windows is no less than the highest score"
-    )
-    assert event["start_s"] - 2 <= float(peak["time_s"]) <= event["alert_s"] + 2
+    assert event["score"] <= float(peak["score"]) + 1e-3, "the mean of two windows is no more than the highest score"
+    assert event["start_s"] - 4 <= float(peak["time_s"]) <= event["alert_s"] + 2
     assert cv2.imread(str(sample[1] / "timeline.png")) is not None
 
 

@@ -19,7 +19,6 @@ TOOLS = {
     "evaluate": "evaluate",
     "export": "export",
     "benchmark": "benchmark",
-    "convert_fallvision": "convert",
 }
 HEAVY = ["numpy", "cv2", "openvino", "av", "torch", "mmengine", "matplotlib", "tqdm"]
 

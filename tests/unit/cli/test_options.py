@@ -26,10 +26,10 @@ def test_config_from_no_options_is_the_shipped_file() -> None:
 
 def test_config_from_takes_file_overrides_checkpoint_and_pose(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
-    path.write_text("[events]\nalert_threshold = 0.8\nconfirm_s = 2.0\n", encoding="utf-8")
+    path.write_text("[events]\nalert_threshold = 0.8\nrecover_s = 2.0\n", encoding="utf-8")
     options_given = ["--config", str(path), "--checkpoint", "x.onnx", "--pose", "yolox_s+hrnet_w32"]
-    config = options.config_from(parse(*options_given, "--cfg-options", "events.confirm_s=3"), ["tracker.min_hits=4"])
-    assert (config.events.alert_threshold, config.events.confirm_s, config.tracker.min_hits) == (0.8, 3, 4)
+    config = options.config_from(parse(*options_given, "--cfg-options", "events.recover_s=3"), ["tracker.min_hits=4"])
+    assert (config.events.alert_threshold, config.events.recover_s, config.tracker.min_hits) == (0.8, 3, 4)
     assert (config.recognizer.checkpoint, config.pose.source) == ("x.onnx", "yolox_s+hrnet_w32")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from falldet.data.annotations import OPTIONAL_KEYS, REQUIRED_KEYS, dump_annotations, load_annotations
 from falldet.data.manifest import ClipRecord, FallInterval
-from falldet.evaluation.hard_negatives import mine_hard_negatives
+from falldet.evaluation.hard_negatives import SAMPLE_BEFORE_S, mine_hard_negatives
 from falldet.evaluation.matching import ClipResult, match_alerts
 from falldet.evaluation.thumbnails import STRIP_FRAMES, STRIP_HEIGHT
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
@@ -90,12 +91,15 @@ def test_mine_hard_negatives_makes_a_clip_without_a_fall(tmp_path: Path, video: 
     assert np.median(distance) < 1, "the other person was taken"
 
 
-def test_mine_hard_negatives_begins_three_seconds_before_the_onset(
+def test_mine_hard_negatives_begins_sample_before_s_before_the_onset(
     tmp_path: Path, video: Path, cache: PoseCache
 ) -> None:
-    mined = mine_hard_negatives(tmp_path / "hard", [false_alarms(video, 3.85)], cache, EVERY_FRAME)
+    result = false_alarms(video, 3.85)
+    with patch("falldet.evaluation.hard_negatives.SAMPLE_BEFORE_S", 3.0):  # the clip lasts four seconds
+        mined = mine_hard_negatives(tmp_path / "hard", [result], cache, EVERY_FRAME)
     (annotation,) = load_annotations(mined.path or "")["annotations"]
     assert (annotation["time_s"][0], annotation["time_s"][-1]) == (pytest.approx(0.4), pytest.approx(3.9))
+    assert SAMPLE_BEFORE_S >= 4.0, "a window of the shipped recognizer"
 
 
 def test_draw_strip_shows_the_person_five_times(tmp_path: Path, video: Path, cache: PoseCache) -> None:

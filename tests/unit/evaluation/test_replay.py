@@ -18,7 +18,7 @@ from falldet.evaluation.replay import (
     decide_clip,
     evaluate_clip,
     evaluate_replayed,
-    fuse,
+    evidence_of,
     replay_clip,
     sweep,
 )
@@ -90,7 +90,7 @@ def analyze(name: str, config: Config) -> list[Event]:
 @pytest.mark.parametrize("alert_threshold", [0.2, 0.5, 0.85])
 def test_decide_clip_gives_the_events_of_the_pipeline(replayed: list[ReplayedClip], alert_threshold: float) -> None:
     config = at_threshold(Config(), alert_threshold)
-    found = [decide_clip(clip, fuse(clip, config.fusion), config.events) for clip in replayed]
+    found = [decide_clip(clip, evidence_of(clip, config), config.events) for clip in replayed]
     assert found == [analyze(name, config) for name in SCENE_NAMES]
     assert any(found)
 

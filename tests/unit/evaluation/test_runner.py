@@ -154,7 +154,7 @@ def test_evaluate_tool_writes_report_and_hard_negatives(tmp_path: Path) -> None:
     assert cv2.imread(str(thumbnails)) is not None
     retrain = done.stdout.splitlines()[-1]
     assert "train configs/stgcn_fall_best.py --add-ann-file hard/hard_negatives.pkl" in retrain
-    assert "stgcn_fall.pth optim_wrapper.optimizer.lr=0.01" in retrain
+    assert "stgcn_fall.pth optim_wrapper.optimizer.lr=0.0005" in retrain
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 from gray_videos import VARIABLE, gray_image, number_of, steady, times_of, write_video
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoReader, codec_threads, is_stream, probe, read_frames, redacted
+from falldet.io.addresses import is_stream, redacted
+from falldet.io.video import VideoReader, codec_threads, probe, read_frames
 
 
 @pytest.mark.parametrize(
@@ -345,4 +346,4 @@ def test_video_reader_gives_metadata_and_frames_of_one_opening(tmp_path: Path, m
         assert (reader.source, reader.info.frames) == (path, 20)
         frames = list(reader.frames())
     assert [number_of(frame) for frame in frames] == list(range(20))
-    assert opened == [str(path)]
+    assert opened == [f"file:{path}"]

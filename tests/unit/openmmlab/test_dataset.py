@@ -101,7 +101,7 @@ def test_fall_dataset_cuts_windows_with_their_own_labels(tmp_path: Path, rng: np
     falling = clip(rng, 150, "falling", time_s=np.arange(150) / 25, fall_intervals=[(3.0, 4.0)])
     path = tmp_path / "falls.pkl"
     dump_annotations({"split": {"train": ["falling"]}, "annotations": [falling]}, path)
-    samples = dataset(path, "train", window={"length_s": 2.0, "stride_s": 0.5})
+    samples = dataset(path, "train", window={"length_s": 2.0, "stride_s": 0.5, "rates": [0.0]})
     labels = [samples.get_data_info(i)["label"] for i in range(len(samples))]
     assert set(labels) == {0, 1}
     assert {samples.get_data_info(i)["total_frames"] for i in range(len(samples))} == {WINDOW_FRAMES}
@@ -116,6 +116,7 @@ def test_fall_dataset_resamples_a_window_once(tmp_path: Path, rng: np.random.Gen
     samples = dataset(path, "train", window={"length_s": 2.0, "stride_s": 1.0})
     for index in range(len(samples)):
         window = samples.get_data_info(index)
+        assert "window" not in window
         expected = build("NormalizeSkeleton")(window)["keypoint"]
         np.testing.assert_array_equal(samples[index]["inputs"][0, ..., :2].numpy(), expected)
 
@@ -130,7 +131,7 @@ def test_fall_dataset_refuses_to_resample_a_window_again(annotation_file: Path) 
 
 
 def test_fall_dataset_names_an_unknown_key_of_the_window(annotation_file: Path) -> None:
-    with pytest.raises(FalldetError, match=r"window\.lenght_s is unknown; known are length_s, .*clear_overlap"):
+    with pytest.raises(FalldetError, match=r"window\.lenght_s is unknown; known are length_s, .*begin_share, .*rates"):
         dataset(annotation_file, "train", window={"lenght_s": 2.0})
 
 
@@ -165,7 +166,7 @@ def test_normalize_skeleton_equals_prenormalize2d_for_present_joints(rng: np.ran
 
 
 def test_normalize_skeleton_refuses_an_unknown_mode() -> None:
-    with pytest.raises(FalldetError, match="'room' is unknown; use one of image, person"):
+    with pytest.raises(FalldetError, match="'room' is unknown; use one of image, person, person_causal"):
         build("NormalizeSkeleton", mode="room")
 
 
@@ -231,3 +232,60 @@ def test_val_pipeline_gives_the_input_of_prepare(rng: np.random.Generator, mode:
         with DefaultScope.overwrite_default_scope("mmaction"):
             sample = TRANSFORMS.build(settings)(sample)
     np.testing.assert_allclose(sample["inputs"].numpy(), expected, atol=1e-6)
+
+
+def test_causal_pipeline_gives_the_input_of_prepare(tmp_path: Path, rng: np.random.Generator) -> None:
+    moving = clip(rng, 300, "moving", time_s=np.arange(300) / 25)
+    moving["label"] = 0
+    path = tmp_path / "falls.pkl"
+    dump_annotations({"split": {"train": ["moving"]}, "annotations": [moving]}, path)
+    config = load_config(CONFIG.with_name("stgcn_fall_best.py"))
+    with DefaultScope.overwrite_default_scope("mmaction"):
+        split = {**innermost_dataset(config, "test"), "ann_file": str(path), "split": "train"}
+        samples = DATASETS.build(split)
+    windows = [samples.get_data_info(index)["window"] for index in range(len(samples))]
+    assert len(windows) > 30
+    assert max(window.stop_s - window.start_s for window in windows) == pytest.approx(4.0)
+    expected = prepare(windows, "person_causal")
+    for index, batch in enumerate(expected):
+        np.testing.assert_allclose(samples[index]["inputs"][0, 0].numpy(), batch, atol=1e-6)
+
+
+def test_causal_training_pipeline_gives_finite_inputs_and_leaves_the_clip_alone(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    falling = clip(rng, 200, "falling", time_s=np.arange(200) / 25, fall_intervals=[(3.0, 4.0)])
+    path = tmp_path / "falls.pkl"
+    dump_annotations({"split": {"train": ["falling"]}, "annotations": [falling]}, path)
+    config = load_config(CONFIG.with_name("stgcn_fall_best.py"), ["train_dataloader.dataset.pipeline.2.share=0.5"])
+    with DefaultScope.overwrite_default_scope("mmaction"):
+        samples = DATASETS.build({**innermost_dataset(config, "train"), "ann_file": str(path)})
+    before = [samples.data_list[index]["window"].keypoints.copy() for index in range(0, len(samples), 7)]
+    for index in range(0, len(samples), 7):
+        inputs = samples[index]["inputs"]
+        assert inputs.shape == (1, 1, 48, 17, 4)
+        assert torch.isfinite(inputs).all()
+        assert (inputs[..., :2][inputs[..., 2] == 0] == 0).all()
+    for index, keypoints in zip(range(0, len(samples), 7), before, strict=True):
+        np.testing.assert_array_equal(samples.data_list[index]["window"].keypoints, keypoints)
+    assert set(samples.labels()) == {0, 1}
+    assert {name.partition("@")[0] for name in samples.names()} == {"falling"}
+
+
+def test_fall_dataset_takes_the_descents_of_a_csv_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    falling = clip(rng, 200, "set/falling", time_s=np.arange(200) / 25, fall_intervals=[(3.0, 6.0)])
+    path, descents = tmp_path / "falls.pkl", tmp_path / "descents.csv"
+    dump_annotations({"split": {"train": ["set/falling"]}, "annotations": [falling]}, path)
+    descents.write_text("clip,descent_s\nset/falling,1.0\n", encoding="utf-8")
+    window = {"length_s": 2.0, "rates": [0.0]}
+    ends = []
+    for settings in ({}, {"descents": str(descents)}):
+        samples = dataset(path, "train", window=window, **settings)
+        stops = [
+            float(name.split("@")[2]) for name, label in zip(samples.names(), samples.labels(), strict=True) if label
+        ]
+        ends.append((min(stops), max(stops)))
+    assert ends[0][0] == pytest.approx(3 + 0.7 * 3, abs=0.25)
+    assert ends[1] == (pytest.approx(3.75), pytest.approx(5.75))
+    with pytest.raises(FalldetError, match=r"can't read .*none\.csv"):
+        dataset(path, "train", window=window, descents=str(tmp_path / "none.csv"))

@@ -88,4 +88,4 @@ def test_load_recognizer_warns_of_another_window_length(caplog: pytest.LogCaptur
     load_recognizer(Config())
     assert not caplog.records
     load_recognizer(replace(Config(), windows=WindowSettings(length_s=3.0)))
-    assert "trained on windows of 2 s, but windows.length_s is 3" in caplog.text
+    assert "trained on windows of 4 s, but windows.length_s is 3" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from falldet.errors import FalldetError
 from falldet.models.shipped import shipped_folder
 from falldet.pipeline.config import Config
-from falldet.pipeline.renamed import GROUPS, SETTINGS, new_name
+from falldet.pipeline.renamed import GROUPS, REPLACED, SETTINGS, new_name
 
 DETECT = shipped_folder("configs") / "detect.toml"
 
@@ -22,9 +23,9 @@ DETECT = shipped_folder("configs") / "detect.toml"
         ({"trackr": {}}, "unknown setting trackr; did you mean 'tracker'"),
         ({"tracker": 3}, "tracker must be a group"),
         ({"tracker": {"min_uoi": 1.0}}, "did you mean 'min_iou'"),
-        ({"fusion": {"rule": "median"}}, "'higher_score', 'mean', 'noisy_or'"),
-        ({"fusion": {"latency_s": 9.0}}, r"fusion: latency_s = 9\.0 must lie between"),
-        ({"events": {"low_threshold": 0.99}}, "events: low_threshold"),
+        ({"fusion": {"final_rule": "median"}}, "'higher_score', 'mean'"),
+        ({"fusion": {"evidence_windows": 0}}, "fusion: evidence_windows = 0 must be at least 1"),
+        ({"events": {"low_share": 2.0}}, "events: low_share"),
         ({"windows": {"stride_s": 0}}, "windows: stride_s"),
         ({"movenet": {"input_size": 250}}, "multiple of 32"),
     ],
@@ -65,7 +66,8 @@ def test_config_read_takes_a_file_with_only_the_values_that_differ(tmp_path: Pat
         ("events.alertthreshold=0.5", "unknown setting events.alertthreshold; did you mean 'alert_threshold'"),
         ("events=3", "events must be a group of settings, got 3"),
         ("events.alert_threshold=high", "events.alert_threshold = 'high' has the wrong type; it must be float"),
-        ("events.alert_threshold=0.1", "low_threshold <= alert_threshold"),
+        ("events.alert_threshold=1.1", "alert_threshold = 1.1 must lie between 0 and 1"),
+        ("events.sensitivity=medium", "events.sensitivity = 'medium' has the wrong type; it must be one of 'high'"),
     ],
 )
 def test_config_with_overrides_names_what_is_wrong(override: str, message: str) -> None:
@@ -97,6 +99,18 @@ def test_config_names_the_new_name_of_an_old_setting(old: str, new: str, tmp_pat
     with pytest.raises(FalldetError, match=rf"{old} has been renamed: it is {new} now"):
         Config.read(path)
     with pytest.raises(FalldetError, match=rf"{old} has been renamed: it is {new} now"):
+        Config().with_overrides([f"{old}=1"])
+
+
+@pytest.mark.parametrize("old", list(REPLACED))
+def test_config_tells_what_replaced_a_setting(old: str) -> None:
+    groups = Config().groups()
+    known = {f"{group}.{key}" for group, values in groups.items() for key in values}
+    assert old not in known
+    named = re.findall(r"\b(?:fusion|events)\.\w+", REPLACED[old])
+    assert named
+    assert known >= set(named)
+    with pytest.raises(FalldetError, match=rf"{old} has been replaced: .*{named[0]}"):
         Config().with_overrides([f"{old}=1"])
 
 

@@ -1,4 +1,4 @@
-"""The second half of the analysis: window scores in, fused scores and events out."""
+"""The second half of the analysis: window scores in, evidence and events out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from falldet.pipeline.decision import EventDecision
 from falldet.pipeline.result import FrameResult
 from falldet.pipeline.scoring import TrackScorer
 from falldet.stages.events import EventDecoder, EventSettings
-from falldet.stages.fusion import Fuser, FusionSettings
+from falldet.stages.fusion import EvidenceFuser, FusionSettings
 from falldet.stages.posture import read_postures
 from falldet.stages.tracking import TrackerSettings
 from falldet.stages.windows import WindowSettings
 from falldet.types import People, WindowScore
 
+WINDOWS = WindowSettings(length_s=2.0)
 Step = tuple[int, float, People, list[WindowScore]]
 
 
@@ -29,12 +30,12 @@ def scored_steps() -> tuple[list[Step], list[WindowScore]]:
 
 def test_event_decision_equals_its_stages_in_turn() -> None:
     steps, rest = scored_steps()
-    decision = EventDecision(FusionSettings(), EventSettings(), 2.0, "hall")
-    fuser, decoder = Fuser(), EventDecoder(source="hall")
+    decision = EventDecision(FusionSettings(), EventSettings(), WINDOWS, "hall")
+    fuser, decoder = EvidenceFuser(FusionSettings(), WINDOWS.stride_s), EventDecoder(source="hall")
     updates = []
     for index, time_s, people, window_scores in steps:
         result = decision.push(index, time_s, people, IMAGE_HW, window_scores)
-        scores = fuser.push(index, time_s, people.track_ids, window_scores)
+        scores = fuser.push(index, time_s, window_scores)
         postures = read_postures(people.keypoints, people.scores, IMAGE_HW)
         assert result.scores == scores
         assert result.events == decoder.push(scores, people, postures, time_s)
@@ -43,13 +44,13 @@ def test_event_decision_equals_its_stages_in_turn() -> None:
         assert result.frame is None
         updates += result.events
     last = decision.flush(steps[-1][1], rest)
-    assert last.events == decoder.flush(fuser.flush(rest), steps[-1][1])
+    assert last.events == decoder.flush(fuser.push(steps[-1][0], steps[-1][1], rest), steps[-1][1])
     assert {event.source for event in updates} == {"hall"}
 
 
 def test_event_decision_gives_each_final_score_once_also_of_skipped_frames() -> None:
     steps, rest = scored_steps()
-    decision = EventDecision(FusionSettings(), EventSettings(), 2.0)
+    decision = EventDecision(FusionSettings(), EventSettings(), WINDOWS)
     results: list[FrameResult] = []
     last_people = People.none()
     for index, time_s, people, window_scores in steps:
@@ -65,7 +66,7 @@ def test_event_decision_gives_each_final_score_once_also_of_skipped_frames() -> 
 
 
 def test_event_decision_scores_skipped_frames_at_the_end_of_a_source() -> None:
-    decision = EventDecision(FusionSettings(), EventSettings(), 2.0)
+    decision = EventDecision(FusionSettings(), EventSettings(), WINDOWS)
     people = truth(0)[:1].with_track_ids(np.array([1]))
     for index in range(4):
         if index == 0:
@@ -81,7 +82,7 @@ def test_event_decision_finalizes_by_the_final_rule_over_all_windows() -> None:
     windows = [WindowScore(1, -1.0, 1.0, 0.2), WindowScore(1, -0.5, 1.5, 0.8)]
     for rule, expected in (("higher_score", 0.8), ("mean", 0.5)):
         fusion = replace(FusionSettings(), final_rule=rule)  # type: ignore[arg-type]
-        decision = EventDecision(fusion, EventSettings(), 2.0)
+        decision = EventDecision(fusion, EventSettings(), WINDOWS)
         decision.push(0, 0.0, people, IMAGE_HW, [])
         assert decision.push(1, 1.5, people, IMAGE_HW, windows).final_scores == [], "a window's length has not passed"
         (score,) = decision.push(2, 2.0, people, IMAGE_HW, []).final_scores

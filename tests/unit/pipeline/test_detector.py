@@ -32,6 +32,7 @@ def test_fall_detector_processes_every_frame_after_a_high_window_score() -> None
     def suspicious(windows: Sequence[Window]) -> list[WindowScore]:
         return [WindowScore(w.track_id, w.start_s, w.stop_s, 0.5 if 2.0 <= w.stop_s < 3.0 else 0.0) for w in windows]
 
+    suspicious.window_s = None  # type: ignore[attr-defined]
     source = ThreadedScenePoses()
     config = Config(sampling=replace(FIXED_RATE, full_rate_hold_s=1.0))
     list(FallDetector(config, suspicious, source).run(FRAMES, prefetch=2))  # type: ignore[arg-type]

@@ -33,6 +33,7 @@ def test_track_scorer_calls_the_recognizer_only_with_windows() -> None:
         batches.append(len(windows))
         return recognize(windows)
 
+    counting.window_s = None  # type: ignore[attr-defined]
     scorer = TrackScorer(TrackerSettings(), WindowSettings(), counting)  # type: ignore[arg-type]
     for frame in FRAMES:
         scorer.update(frame.time_s, truth(frame.index), IMAGE_HW)
@@ -48,3 +49,16 @@ def test_track_scorer_flush_forgets_all_tracks() -> None:
         runs[-1].append(scorer.flush())
     assert runs[0] == runs[1]
     assert scorer.flush() == []
+
+
+def test_track_scorer_cuts_windows_of_the_recognizers_length() -> None:
+    def of_four_seconds(windows: Sequence[Window]) -> list[WindowScore]:
+        return recognize(windows)
+
+    of_four_seconds.window_s = 4.0  # type: ignore[attr-defined]
+    lengths = {}
+    for own_s in (0.0, 3.0):
+        scorer = TrackScorer(TrackerSettings(), WindowSettings(own_s), of_four_seconds)  # type: ignore[arg-type]
+        scores = [score for f in FRAMES for score in scorer.update(f.time_s, truth(f.index), IMAGE_HW)[1]]
+        lengths[own_s] = {round(score.stop_s - score.start_s, 6) for score in scores}
+    assert lengths == {0.0: {4.0}, 3.0: {3.0}}

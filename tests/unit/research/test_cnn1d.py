@@ -1,4 +1,4 @@
-"""The 1-D CNN compared with ST-GCN: its shapes, its inputs, its config and its export."""
+"""The 1-D CNN compared with the shipped recognizer: its shapes, its inputs, its config and its export."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def test_cnn1d_config_exports_a_recognizer(tmp_path: Path, rng: np.random.Genera
         network = MODELS.build(config.model).eval()
     torch.save(network.state_dict(), tmp_path / "cnn.pth")
     exported = export_recognizer(CNN, tmp_path / "cnn.pth", tmp_path / "cnn.onnx")
-    batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
+    batch = rng.uniform(-1, 1, (4, 48, 17, 4)).astype(np.float32)
     with torch.no_grad():
-        expected = network.cls_head(network.backbone(torch.from_numpy(batch))).softmax(dim=1)[:, 1].numpy()
+        expected = network.cls_head(network.backbone(torch.from_numpy(batch[:, None]))).softmax(dim=1)[:, 1].numpy()
     recognizer = Recognizer(exported)
     np.testing.assert_allclose(recognizer.probabilities(batch), expected, atol=1e-4)
     window_s = innermost_dataset(config, SPLITS[0])["window"]["length_s"]
-    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person", 48, window_s)
+    assert (recognizer.normalization, recognizer.frames, recognizer.window_s) == ("person_causal", 48, window_s)

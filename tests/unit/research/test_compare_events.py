@@ -31,10 +31,10 @@ def test_as_markdown_counts_false_alarms_of_surveillance_alone() -> None:
     assert lines[5].endswith("| 0.25 |")
 
 
-def test_reference_config_lets_every_posture_confirm() -> None:
+def test_reference_config_alerts_at_half_by_single_windows() -> None:
     config = reference_config(Config(), "reference.onnx")
     assert config.recognizer.checkpoint == "reference.onnx"
     assert config.sampling.active_fps == 0
     assert config.windows.length_s == 48 / 30
-    assert (config.events.lying_threshold, config.events.lying_hold_s) == (0, 0)
+    assert (config.events.threshold, config.fusion.evidence_windows) == (0.5, 1)
     assert config.tracker == Config().tracker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,19 @@ def test_annotated_video_forgets_scores_of_people_out_of_sight(tmp_path: Path, m
     assert video._scores == {1: 0.9}
     video.draw(FrameResult(make_result(1).frame, People.none(), [], [], [], [], {}))
     assert video._scores == {}
+
+
+def test_annotated_video_marks_the_last_place_of_a_person_whose_skeleton_is_lost(
+    tmp_path: Path, make_result: MakeResult
+) -> None:
+    video = AnnotatedVideo(tmp_path / "a.mp4", EventSettings())
+    seen = make_result(0)
+    video.draw(seen)
+    assert seen.frame is not None
+    black = Frame(1, 0.1, np.zeros_like(seen.frame.image))
+    lost = FrameResult(black, People.none(), [], [], [], [], {1: EVENT})
+    marked, ended = video.draw(lost), video.draw(replace(lost, active_events={}))
+    left, _, right, bottom = (round(float(side)) for side in seen.people.boxes[0])
+    assert marked[bottom - 4 : bottom + 3, left - 3 : left + 4].max() > 150
+    assert marked[bottom - 4 : bottom + 3, right - 3 : right + 4].max() > 150
+    assert not ended.any()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from falldet.errors import FalldetError
 from falldet.io.video import read_frames
 from falldet.pipeline.detector import FallDetector
-from falldet.runtime.multi_source import map_in_threads, run_sources, shared_detectors
+from falldet.runtime.multi_source import map_in_threads, run_sources, shared_detectors, unique_names
 from falldet.runtime.runner import OutputOptions, RunResult, run_source
 
 WriteVideo = Callable[..., Path]
@@ -28,8 +31,8 @@ def test_run_sources_gives_each_source_what_it_gives_alone(
     together = run_sources(videos, detector, OutputOptions(tmp_path / "together"))
     assert len(detector.pose_source.threads) == 4  # type: ignore[attr-defined]  # this thread, and one a source
     for video, one, other in zip(videos, alone, together, strict=True):
-        assert one == other
         assert isinstance(other, RunResult)
+        assert replace(other, folder=one.folder) == one
         assert other.frames == 40
         assert [event.source for event in other.events] == [video.stem]
         for name in ("scores.csv", "events.jsonl"):
@@ -39,14 +42,40 @@ def test_run_sources_gives_each_source_what_it_gives_alone(
         assert len(list(read_frames(tmp_path / "together" / video.stem / video.name))) == 40
 
 
-def test_run_sources_refuses_two_sources_of_one_name(
-    detector: FallDetector, write_video: WriteVideo, tmp_path: Path
+def test_run_sources_tells_two_sources_of_one_name_apart(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "other").mkdir()
-    videos = [write_video(tmp_path / "a.mp4"), write_video(tmp_path / "other" / "a.mp4")]
-    with pytest.raises(FalldetError, match="several sources are called a "):
-        run_sources(videos, detector, OutputOptions(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+    videos = [write_video(tmp_path / "a.mp4"), write_video(tmp_path / "other" / "a.mp4", frames=45)]
+    results = run_sources(videos, detector, OutputOptions(tmp_path / "out"))
+    assert [result.folder for result in results] == [tmp_path / "out" / "a", tmp_path / "out" / "a-2"]  # type: ignore[union-attr]
+    assert [event.source for result in results for event in result.events] == ["a", "a-2"]  # type: ignore[union-attr]
+    assert len(list(read_frames(tmp_path / "out" / "a-2" / "a.mp4"))) == 45
+    alerts = [line for line in capsys.readouterr().out.splitlines() if "FALL" in line]
+    assert sorted(line.split(" at ")[0] for line in alerts) == ["  FALL in a", "  FALL in a-2"]
+
+
+def test_unique_names_number_what_comes_again() -> None:
+    assert unique_names(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
+
+
+def test_run_sources_survives_a_defect_in_one_source(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    videos = [write_video(tmp_path / f"{name}.mp4", step=step) for name, step in (("a", 1), ("b", 2))]
+    submit = detector.pose_source.submit
+
+    def fail_once(image: np.ndarray) -> object:
+        if not caplog.records and threading.current_thread().name == "source_0":
+            raise ZeroDivisionError("a defect")
+        return submit(image)
+
+    detector.pose_source.submit = fail_once  # type: ignore[method-assign, assignment]
+    failed, result = run_sources(videos, detector, OutputOptions(tmp_path / "out", video=False))
+    assert "ZeroDivisionError: a defect; this is a defect of falldet" in str(failed)
+    assert isinstance(result, RunResult)
+    assert (result.frames, len(result.events)) == (40, 1)
+    assert "Traceback" in caplog.text
 
 
 def test_run_sources_goes_on_where_one_source_fails(

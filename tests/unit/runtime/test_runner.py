@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.video import read_frames
+from falldet.io.addresses import output_name
+from falldet.io.video import VideoReader, read_frames
 from falldet.pipeline.detector import FallDetector
 from falldet.pipeline.result import FrameResult
-from falldet.runtime.runner import OutputOptions, output_name, output_sinks, process, run_source
+from falldet.runtime.runner import OutputOptions, output_sinks, process, run_source
+from falldet.runtime.signals import Interrupted
 from falldet.runtime.sinks import EventCollector, EventLog, SourceInfo
-from falldet.types import Event
+from falldet.types import Event, Frame
 
 WriteVideo = Callable[..., Path]
 
@@ -115,8 +119,8 @@ def test_process_leaves_nothing_behind_without_frames(
     """A file whose header is intact and whose frames are not."""
     source = write_video(tmp_path / "video.mp4")
     content = source.read_bytes()
-    start = content.index(b"mdat") + 4
-    source.write_bytes(content[:start] + bytes(len(content) - start))
+    start, stop = content.index(b"mdat") + 4, content.rindex(b"moov") - 4
+    source.write_bytes(content[:start] + bytes(stop - start) + content[stop:])
     recorder = Recorder()
     sinks = [recorder, *output_sinks(source, detector.config, OutputOptions(tmp_path / "out"))]
     with pytest.raises(FalldetError, match="no frame could be read"):
@@ -141,8 +145,12 @@ def test_process_ends_when_it_is_told_to_stop(detector: FallDetector, write_vide
     assert recorder.calls[-1] == "close"
 
 
-def test_run_source_completes_its_outputs_at_ctrl_c(
-    detector: FallDetector, write_video: WriteVideo, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted), (signal.SIGHUP, Interrupted)],
+)
+def test_run_source_completes_its_outputs_when_asked_to_end(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, number: signal.Signals, kind: type
 ) -> None:
     video = write_video(tmp_path / "video.mp4", frames=400)
     submit, count = detector.pose_source.submit, [0]
@@ -150,12 +158,13 @@ def test_run_source_completes_its_outputs_at_ctrl_c(
     def submit_and_interrupt(image: object) -> object:
         count[0] += 1
         if count[0] == 20:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return submit(image)  # type: ignore[arg-type]
 
     detector.pose_source.submit = submit_and_interrupt  # type: ignore[method-assign, assignment]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         run_source(video, detector, OutputOptions(tmp_path / "out"))
+    assert caught.type is kind
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "events.jsonl",
         "scores.csv",
@@ -163,6 +172,57 @@ def test_run_source_completes_its_outputs_at_ctrl_c(
         "video.mp4",
     }
     assert 10 < len(list(read_frames(tmp_path / "out" / "video.mp4"))) < 300
+
+
+def test_run_source_leaves_the_results_of_an_earlier_run_alone(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = write_video(tmp_path / "video.mp4")
+    folders = [run_source(video, detector, OutputOptions(tmp_path / "out")).folder for _ in range(3)]
+    assert folders == [tmp_path / "out", tmp_path / "out-2", tmp_path / "out-3"]
+    assert len({(folder / "events.jsonl").read_text() for folder in folders if folder}) == 1
+    assert (tmp_path / "out" / "events.jsonl").read_text()
+    assert f"{tmp_path / 'out'} holds the results of another run; these go to {tmp_path / 'out-2'}" in caplog.text
+
+
+def test_run_source_keeps_the_events_where_the_video_can_not_be_written(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    video = write_video(tmp_path / "video.mp4")
+    monkeypatch.setattr("falldet.io.video_writer._WholeWrites.write", fail)
+    result = run_source(video, detector, OutputOptions(tmp_path / "out"))
+    assert len(result.events) == 1
+    (failed,) = result.failed
+    assert "AnnotatedVideo: can't write" in failed
+    assert "No space left on device; make room" in failed
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"events.jsonl", "scores.csv", "timeline.png"}
+    assert (tmp_path / "out" / "events.jsonl").read_text()
+
+
+def test_process_gives_up_a_live_source_whose_driver_hangs(
+    detector: FallDetector, write_video: WriteVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, released = VideoReader.frames, threading.Event()
+
+    def hang(reader: VideoReader) -> Iterator[Frame]:
+        reader.is_live = True
+        for frame in frames(reader):
+            yield frame
+            if frame.index == 30:
+                released.wait(20)
+
+    monkeypatch.setattr("falldet.runtime.runner.STALL_S", 0.5)
+    monkeypatch.setattr(VideoReader, "frames", hang)
+    begun_s = time.monotonic()
+    result = process(write_video(tmp_path / "video.mp4"), detector, [EventCollector()], threading.Event())
+    released.set()
+    assert time.monotonic() - begun_s < 5
+    assert (result.frames, result.broken_off) == (31, "no frame for 0.5 s")
+    assert len(result.events) == 1
 
 
 def test_output_sinks_refuse_to_replace_the_source(detector: FallDetector, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,13 +116,41 @@ def test_event_log_names_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     log.close()
 
 
-def test_event_log_names_a_full_disk() -> None:
+def test_event_log_keeps_events_on_a_full_disk(caplog: pytest.LogCaptureFixture) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     log = EventLog(Path("/dev/full"))
     log.start(SOURCE)
-    with pytest.raises(FalldetError, match=r"can't write /dev/full: No space left on device; make room"):
-        log.event(EVENT)
+    log.event(EVENT)
+    assert "can't write /dev/full: No space left on device; make room. Not on disk: {" in caplog.text
+    for _ in range(2):
+        with pytest.raises(FalldetError, match="No space left on device; 1 lines stand in the log"):
+            log.close()
+
+
+def test_event_log_writes_what_it_kept_once_there_is_room(tmp_path: Path) -> None:
+    """A disk that fills up in the middle of a line, and is cleared before the end."""
+    code = """
+import dataclasses, resource, sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[2], f"{sys.argv[2]}/tests/unit/runtime"]
+from test_sinks import EVENT, SOURCE, EventLog
+log = EventLog(Path(sys.argv[1]))
+log.start(SOURCE)
+log.event(EVENT)
+size = Path(sys.argv[1]).stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
+log.event(dataclasses.replace(EVENT, id="hall-2"))
+assert Path(sys.argv[1]).stat().st_size == size
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.event(dataclasses.replace(EVENT, id="hall-3"))
+log.close()
+"""
+    root = Path(__file__).resolve().parents[3]
+    command = [sys.executable, "-c", code, str(tmp_path / "events.jsonl"), str(root)]
+    subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": f"{root}:{root}/tests"})
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["hall-1", "hall-2", "hall-3"]
 
 
 def test_event_record_rounds_and_spells_out() -> None:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falldet.stages.preprocessing import WINDOW_FRAMES, normalize, prepare, resample, uniform_indices
+from falldet.stages.preprocessing import (
+    MAX_GAP_S,
+    STALE_S,
+    WINDOW_FRAMES,
+    causal_input,
+    normalize,
+    prepare,
+    resample,
+    sample_causal,
+    uniform_indices,
+)
 from falldet.types import Window
 
 HW = (480, 640)
@@ -183,3 +193,96 @@ def test_prepare_resamples_as_training_does() -> None:
     assert batch.shape[2] == WINDOW_FRAMES
     np.testing.assert_array_equal(batch[0, 0, ..., :2], normalize(keypoints, scores, HW, "image"))
     np.testing.assert_array_equal(batch[0, 0, ..., 2], scores)
+
+
+def test_resample_takes_no_observation_from_before_the_window() -> None:
+    inside = window_at([0.1, 0.6, 1.1, 1.9])
+    np.testing.assert_array_equal(resample(window_at([-0.2, 0.1, 0.6, 1.1, 1.9]))[0], resample(inside)[0])
+
+
+def test_sample_causal_interpolates_and_ends_with_the_window() -> None:
+    keypoints, scores, valid = sample_causal(window_at([0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.0 - 1e-9]), frames=8)
+    np.testing.assert_allclose(keypoints[:, 0, 0], np.arange(1, 9) * 0.25, atol=1e-6)
+    assert scores.shape == (8, 17)
+    assert valid.tolist() == [1] * 8
+
+
+def test_sample_causal_uses_the_observation_before_the_window() -> None:
+    keypoints, _, valid = sample_causal(window_at([-0.1, 0.2]), frames=20)
+    np.testing.assert_allclose(keypoints[:2, 0, 0], [0.1, 0.2], atol=1e-6)
+    assert valid[:2].tolist() == [1, 1]
+
+
+def test_sample_causal_holds_poses_across_long_gaps_and_at_the_ends() -> None:
+    gap_s = MAX_GAP_S + 0.45
+    keypoints, _, valid = sample_causal(window_at([0.5, 0.5 + gap_s]), frames=40)
+    moments = np.arange(1, 41) * 0.05
+    nearest = np.where(moments < 0.5 + gap_s / 2, 0.5, 0.5 + gap_s)
+    clear = np.abs(moments - 0.5 - gap_s / 2) > 1e-6
+    np.testing.assert_allclose(keypoints[clear, 0, 0], nearest[clear], atol=1e-6)
+    distance = np.minimum(np.abs(moments - 0.5), np.abs(moments - 0.5 - gap_s))
+    clear = np.abs(distance - STALE_S) > 1e-6
+    np.testing.assert_array_equal(valid[clear], ((moments >= 0.5 - 1e-9) & (distance <= STALE_S))[clear])
+    assert valid[0] == 0, "not valid before the track begins"
+
+
+def test_sample_causal_takes_a_joint_seen_on_one_side_from_the_nearer_observation() -> None:
+    sides = window_at([1.0, 1.3])
+    sides.scores[0, 3] = 0
+    keypoints, scores, _ = sample_causal(sides, frames=20)  # every 0.1 s
+    assert scores[10, 3] == 0
+    assert scores[11, 3] == 1
+    assert keypoints[11, 3, 0] == pytest.approx(1.3)
+    assert keypoints[11, 4, 0] == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("fps", [8.0, 10.0, 15.0, 30.0])
+def test_sample_causal_hardly_depends_on_the_rate_of_observations(fps: float) -> None:
+    def at_rate(rate: float) -> Window:
+        times = np.arange(0, 2, 1 / rate)
+        xy = 100 + 30 * np.sin(2 * times)[:, None, None] * np.linspace(0.5, 1, 17)[:, None]
+        poses = np.broadcast_to(xy, (len(times), 17, 2)).astype(np.float32)
+        return Window(1, 0.0, 2.0, times, poses, np.ones((len(times), 17), np.float32), HW)
+
+    fine, coarse = sample_causal(at_rate(60.0))[0], sample_causal(at_rate(fps))[0]
+    moments = np.arange(1, 49) * 2 / 48
+    held = moments > np.arange(0, 2, 1 / fps)[-1]
+    assert np.abs(fine - coarse)[~held].max() < 1.0
+
+
+def test_causal_input_by_hand() -> None:
+    steps = [((0, 0), (10, 20)), ((100, 0), (140, 20)), ((200, 0), (210, 30))]  # longer sides 20, 40, 30
+    keypoints, valid = np.array([steps], np.float32), np.array([[1, 1, 1]], np.float32)
+    batch = causal_input(keypoints, np.ones((1, 3, 2), np.float32), valid)
+    np.testing.assert_allclose(batch[..., :2], (keypoints - [120, 10]) / 36, atol=1e-6)  # 80th percentile
+    assert (batch[..., 2:] == 1).all()
+
+
+def test_causal_input_measures_the_person_over_valid_frames_alone() -> None:
+    keypoints, scores = motion(1, 20, missing=0)
+    valid = np.ones(20, np.float32)
+    valid[:8] = 0
+    other = keypoints.copy()
+    other[:8] *= 3
+    batch = causal_input(np.stack([keypoints, other]), np.stack([scores, scores]), np.stack([valid, valid]))
+    np.testing.assert_allclose(batch[0, 8:], batch[1, 8:], atol=1e-6)
+    assert (batch[:, :8, :, 3] == 0).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("joints", [0, 1])
+def test_causal_input_gives_finite_numbers_of_no_joint_and_of_one(joints: int) -> None:
+    scores = np.zeros((2, 6, 17), np.float32)
+    scores[..., :joints] = 1
+    for valid in (np.zeros((2, 6)), np.ones((2, 6))):
+        assert np.isfinite(causal_input(np.full((2, 6, 17, 2), 50.0), scores, valid)).all()
+
+
+def test_prepare_gives_causal_windows_one_by_one_or_together() -> None:
+    windows = [window(seed, steps) for seed, steps in enumerate((1, 7, 20, 60))]
+    batch = prepare(windows, "person_causal")
+    assert batch.shape == (4, WINDOW_FRAMES, 17, 4)
+    assert batch.dtype == np.float32
+    for row, one in enumerate(windows):
+        np.testing.assert_array_equal(batch[row], prepare([one], "person_causal")[0])
+    assert (batch[..., :2][batch[..., 2] == 0] == 0).all()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from falldet.geometry import keypoint_boxes
 from falldet.stages.preprocessing import WINDOW_FRAMES, resample
-from falldet.stages.windows import WindowBuffer, WindowSettings
+from falldet.stages.windows import DEFAULT_LENGTH_S, WindowBuffer, WindowSettings
 from falldet.synthetic import SCENES, Scene
 from falldet.types import NO_TRACK, People, Window
 
@@ -58,7 +58,8 @@ def all_windows(recording: Recording, s: WindowSettings) -> set[tuple[int, int, 
             returns = [b for a, b in itertools.pairwise(times) if any(a < at - s.length_s and b >= at for at in stops)]
             start = max([times[0], *returns])  # a track starts anew after a window without it
             if inside[-1] - start >= s.min_track_s and stop - inside[-1] <= s.linger_s:
-                expected.add((track, stride, len(inside)))
+                kept = len(inside) + any(t >= start and t < stop - s.length_s for t in times)  # the last one before
+                expected.add((track, stride, kept))
     raise AssertionError
 
 
@@ -67,13 +68,13 @@ def test_window_buffer_cuts_windows_of_one_person() -> None:
     assert [round(w.stop_s, 6) for w in windows] == [0.25 * n for n in range(2, 20)]
     for window in windows:
         assert window.stop_s - window.start_s == pytest.approx(2.0)
-        assert window.start_s <= window.time_s[0]
+        assert window.start_s <= window.time_s[1]  # the first one may lie before it
         assert window.time_s[-1] < window.stop_s
         assert (np.diff(window.time_s) > 0).all()
         np.testing.assert_allclose(window.keypoints[:, 0, 1], window.time_s, rtol=1e-6)
         assert (window.keypoints[..., 0] == window.track_id).all()
         assert window.image_hw == HW
-    assert {len(w.time_s) for w in windows[-8:]} == {50}
+    assert {len(w.time_s) for w in windows[-8:]} == {51}
 
 
 @given(
@@ -157,7 +158,7 @@ def test_window_buffer_memory_is_bounded_over_a_long_run() -> None:
     for i in range(10_000):
         buffer.push(i / 25, people_at(i / 25, [i // 250, 10_000]), HW)
         assert len(buffer._tracks) <= 3
-        assert all(len(t.times) == len(t.poses) <= 57 for t in buffer._tracks.values())
+        assert all(len(t.times) == len(t.poses) <= 58 for t in buffer._tracks.values())
 
 
 def test_window_buffer_takes_a_leap_in_time_as_fast_as_a_step() -> None:
@@ -172,10 +173,19 @@ def test_window_buffer_takes_a_leap_in_time_as_fast_as_a_step() -> None:
     assert np.diff(stops).tolist() == [0.25] * (len(stops) - 1)
 
 
-@pytest.mark.parametrize("wrong", [{"stride_s": 0}, {"stride_s": 3.0}, {"min_track_s": -1}, {"linger_s": -0.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"stride_s": 0}, {"length_s": 2.0, "stride_s": 3.0}, {"length_s": -1.0}, {"min_track_s": -1}, {"linger_s": -0.1}],
+)
 def test_window_settings_refuse_times_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must (not )?be"):
         WindowSettings(**wrong)
+
+
+def test_window_settings_take_the_recognizers_length_where_theirs_is_0() -> None:
+    assert WindowSettings().for_recognizer(4.0).length_s == 4.0
+    assert WindowSettings().for_recognizer(None).length_s == DEFAULT_LENGTH_S
+    assert WindowSettings(length_s=3.0).for_recognizer(4.0).length_s == 3.0
 
 
 def scene_windows(name: str, fps: float) -> tuple[Scene, dict[float, Window]]:
