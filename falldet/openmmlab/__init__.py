@@ -7,17 +7,13 @@ falldet's dataset, transforms, backbone, metric and hook under the names in the 
 from __future__ import annotations
 
 import importlib
-import os
 
 from falldet.errors import FalldetError
-from falldet.models.checkpoints import cache_folder
 
 _REGISTERED = ("dataset", "transforms", "augmentation", "backbones", "metrics", "hooks", "random_state", "aliases")
 
 
 def _load() -> None:
-    caches = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(cache_folder())  # YAPF, which MMEngine imports, writes its grammar there
     try:
         importlib.import_module("falldet.openmmlab.compat").install()
         importlib.import_module("falldet.openmmlab.checkpoint").install()
@@ -29,10 +25,6 @@ def _load() -> None:
         raise FalldetError(
             f"this needs OpenMMLab, and the module {error.name!r} is not installed; run `make install`"
         ) from None
-    finally:
-        del os.environ["XDG_CACHE_HOME"]
-        if caches is not None:
-            os.environ["XDG_CACHE_HOME"] = caches
 
 
 _load()
