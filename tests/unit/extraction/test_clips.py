@@ -339,7 +339,7 @@ def test_annotate_keeps_several_people_the_main_person_first() -> None:
     ("interval", "expected"),
     [
         (FallInterval(1.0, 2.5, True), [[1.0, 2.5]]),
-        (FallInterval(1.0, 9.0, False), [[1.0, 2.2]]),
+        (FallInterval(1.0, 2.8, False), [[1.0, 2.2]]),
         (FallInterval(1.0, 1.5, False), [[1.0, 1.5]]),
     ],
     ids=["end known", "whole event", "short event"],
