@@ -1,11 +1,11 @@
-"""How often would "found lying" alarm without a fall, and how many fallen people would it find?
+"""How often does "found lying" alarm without a fall, and how many fallen people does it find?
 
     python -m research.accuracy.found_lying videos/urfd/manifest.csv videos/exercise/manifest.csv --root videos/
 
-The rule of `falldet.live.lying` on the poses of whole clips, without the recognizer: a person who lies for 10, 20, 30
-or 60 seconds and was not upright since opens an incident. Prints false alarms per hour of everyday video, by folder,
-and the falls after which a person is found. A clip shorter than the time can't alarm, so the hours counted are those
-after the time.
+The rule of `falldet.live.lying` on the poses of whole clips, without the recognizer: a person who lies for 3 to 60
+seconds and was not upright since opens an incident. Prints false alarms per hour of everyday video, by data set, with
+the clips that are longer than that time, for a shorter one can't alarm; and the falls after which a person is found,
+of those whose clip goes on for that time after the descent.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from falldet.stages.tracking import PoseTracker
 from falldet.visualization.tables import markdown_table
 from research.clips import add_clip_arguments, read_clips
 
-TIMES_S = (10.0, 20.0, 30.0, 60.0)
-HEADER = ("clips", "found_lying_s", "hours after that time", "alarms", "an hour", "found of falls that last as long")
+TIMES_S = (3.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+HEADER = ("clips", "found_lying_s", "everyday hours", "long enough", "alarms", "an hour", "found, of falls long enough")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def main() -> int:
     config = Config()
     cache = pose_cache(arguments.poses, config)
     findings = [find_lying(clip, cache.poses(clip.path), config, arguments.min_y) for clip in read_clips(arguments)]
-    print(table(findings))
+    print(table(findings, arguments.root or arguments.manifests[0].parent.parent))
     return EXIT_OK
 
 
@@ -91,17 +91,18 @@ def table(findings: Sequence[ClipFinding], root: Path) -> str:
     return "\n".join(markdown_table(HEADER, rows))
 
 
-def row_of(folder: str, after_s: float, findings: Sequence[ClipFinding]) -> tuple[str, ...]:
+def row_of(name: str, after_s: float, findings: Sequence[ClipFinding]) -> tuple[str, ...]:
     """Return one row; a clip alarms once at most."""
     everyday = [finding for finding in findings if not finding.clip.label]
-    hours = sum(max(0.0, finding.duration_s - after_s) for finding in everyday) / 3600
+    hours = sum(finding.duration_s for finding in everyday) / 3600
+    enough = sum(finding.duration_s > after_s for finding in everyday)
     alarms = sum(finding.found_s[after_s] is not None for finding in everyday)
-    lasting = [
-        f for f in findings if f.clip.fall_intervals and f.duration_s - f.clip.fall_intervals[0].end_s >= after_s + 1
-    ]
+    falls = [f for f in findings if f.clip.fall_intervals]
+    lasting = [f for f in falls if f.duration_s - f.clip.fall_intervals[0].descent[1] >= after_s + 0.5]
     found = sum(finding.found_s[after_s] is not None for finding in lasting)
     rate = f"{alarms / hours:.0f}" if hours else "-"
-    return folder, f"{after_s:g}", f"{hours:.3f}", str(alarms), rate, f"{found} of {len(lasting)}"
+    clips = f"{enough} of {len(everyday)} clips"
+    return name, f"{after_s:g}", f"{hours:.2f}", clips, str(alarms), rate, f"{found} of {len(lasting)}"
 
 
 if __name__ == "__main__":
