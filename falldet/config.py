@@ -32,7 +32,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         )
     try:
         if path.exists() and not path.is_file():
-            raise FalldetError(f"{path} is no file; give an existing TOML file with --config")
+            raise FalldetError(f"{path} can't be read as TOML: it is no file; give an existing one with --config")
         if path.stat().st_size > MAX_BYTES:
             raise FalldetError(f"{path} has more than {MAX_BYTES >> 20} MiB, too much for a configuration")
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 MAX_LENGTH = 80
 """Characters of a value in a message."""
 
@@ -36,10 +34,10 @@ def shown(value: Any, length: int = MAX_LENGTH) -> str:
 
 
 def _shown(value: Any, length: int, depth: int) -> str:
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype"):  # without numpy, which loads slowly
+        if value.shape or value.dtype.kind not in "biuf":
+            return f"an array {value.dtype} {value.shape}"[:length]
         value = value.item()
-    if isinstance(value, np.ndarray):
-        return f"an array {value.dtype} {value.shape}"
     if isinstance(value, str | bytes | bytearray):
         return repr(value[:length]) + "..." * (len(value) > length)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -109,13 +109,16 @@ def read_metadata(model: openvino.Model, *names: str) -> dict[str, str]:
 
     Args:
         model: as OpenVINO read it from the file.
-        names: entries to read, without the prefix; missing ones are left out of the result.
+        names: entries to read, without the prefix; those that are missing or no text are left out of the result.
     """
     found = {}
     for name in names:
         path = ["framework", f"{METADATA_PREFIX}{name}"]
-        if model.has_rt_info(path):
-            found[name] = str(model.get_rt_info(path).astype(str))
+        try:
+            if model.has_rt_info(path):
+                found[name] = str(model.get_rt_info(path).astype(str))
+        except (UnicodeDecodeError, RuntimeError):
+            logger.debug("the entry %s of the metadata is no text", name)
     return found
 
 

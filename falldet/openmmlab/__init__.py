@@ -8,10 +8,8 @@ names.
 from __future__ import annotations
 
 import importlib
-import os
 
 from falldet.errors import FalldetError
-from falldet.models.checkpoints import cache_folder
 
 _REGISTERED = (
     "transforms",
@@ -27,8 +25,6 @@ _REGISTERED = (
 
 
 def _load() -> None:
-    caches = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(cache_folder())  # YAPF, which MMEngine imports, writes its grammar there
     try:
         importlib.import_module("falldet.openmmlab.compat").install()
         importlib.import_module("falldet.openmmlab.checkpoint").install()
@@ -40,10 +36,6 @@ def _load() -> None:
         raise FalldetError(
             f"this needs OpenMMLab, and the module {error.name!r} is not installed; run `make install`"
         ) from None
-    finally:
-        del os.environ["XDG_CACHE_HOME"]
-        if caches is not None:
-            os.environ["XDG_CACHE_HOME"] = caches
 
 
 _load()

@@ -56,7 +56,8 @@ class RandomStateHook(Hook):
 def random_state() -> dict[str, Any]:
     """Return the states of Python's, numpy's and torch's generators, as tensors and plain values."""
     version, words, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002  # MMAction2's transforms use it
+    state: Any = np.random.get_state()  # noqa: NPY002  # MMAction2's transforms use it
+    kind, keys, position, has_gauss, cached = state
     return {
         "python": (version, list(words), gauss),
         "numpy": (kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from falldet.errors import FalldetError
+from falldet.models.checkpoints import cache_folder
 from falldet.openmmlab.checkpoint import load_checkpoint
 from falldet.openmmlab.config import load_config, replace_splits
 from falldet.openmmlab.logs import quiet_libraries
@@ -96,6 +98,7 @@ def make_runner(config: Config, launcher: str = "none") -> QuietRunner:
         FalldetError: the launcher is "pytorch" without torchrun.
     """
     quiet_libraries()
+    _import_yapf()
     config.launcher = launcher
     if launcher == "none":
         os.environ.setdefault("LOCAL_RANK", "0")
@@ -105,6 +108,21 @@ def make_runner(config: Config, launcher: str = "none") -> QuietRunner:
     if launcher == "pytorch" and not torch.cuda.is_available():
         _join_processes_without_gpu(config)
     return QuietRunner.from_cfg(config)
+
+
+def _import_yapf() -> None:
+    """Import YAPF, with which MMEngine formats configs, so that it keeps its grammar in falldet's cache folder.
+
+    YAPF writes it into the user's cache when it is imported, wherever XDG_CACHE_HOME points then.
+    """
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder())
+    try:
+        importlib.import_module("yapf.yapflib.yapf_api")
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
 
 
 def _join_processes_without_gpu(config: Config) -> None:

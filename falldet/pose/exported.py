@@ -109,7 +109,7 @@ def read_network(path: Path, *kinds: str) -> tuple[openvino.Model, dict[str, str
     """
     try:
         model = openvino_core().read_model(path)
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
         raise FalldetError(f"{path} can't be read as an exported network; delete it to export it again") from None
     metadata = read_metadata(model, "kind", "score_threshold", "nms_iou", "codec", "split_ratio")
     if metadata.get("kind") not in kinds:
@@ -136,7 +136,7 @@ def compile_network(
     name = f"{path.stem} {sha256_of(path)} {sha256_of(weights)}"
     try:
         return compile_model(lambda: model, name, device, compile_options(precision, threads))
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
         raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
 

@@ -156,7 +156,7 @@ class MoveNet:
         try:
             name = f"{sha256_of(self._path)} {height}x{width}"
             return compile_model(read, name, self._device, options)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(
                 f"{self._path} is no MoveNet for device {self._device!r}; set another --device or movenet.checkpoint"
             ) from None

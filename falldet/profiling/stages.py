@@ -171,9 +171,9 @@ def measure(source: Path, detector: FallDetector, video: bool = True, repeat: in
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
         ms, inferences, people = _stage_by_stage(source, detector, Path(folder), video)
         rates, cpu_ms = [], []
-        for _ in range(repeat):
+        for number in range(repeat):
             started, cpu_s = time.perf_counter(), time.process_time()
-            sinks = output_sinks(source, detector.config, OutputOptions(Path(folder), video))
+            sinks = output_sinks(source, detector.config, OutputOptions(Path(folder) / str(number), video))
             frames = process(source, detector, sinks, threading.Event()).frames
             rates.append(frames / (time.perf_counter() - started))
             cpu_ms.append(1000 * (time.process_time() - cpu_s) / frames)

@@ -87,14 +87,14 @@ class Recognizer:
         self._lock = threading.Lock()
         try:
             model = openvino_core().read_model(path)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(f"{path} can't be read as an ONNX model; write it again with tools/export.py") from None
         self.normalization, self.frames, self.window_s = _preparation(model, path)
         try:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
             self.probabilities(np.zeros((1, *input_shape(self.normalization, self.frames)), np.float32))
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
     def __call__(self, windows: Sequence[Window]) -> list[WindowScore]:

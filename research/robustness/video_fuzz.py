@@ -134,12 +134,12 @@ class Reader:
     def read(self, path: Path) -> Reading:
         """Read a file in limits."""
         begun_s = time.perf_counter()
-        self._connection.send(str(path))
         try:
+            self._connection.send(str(path))
             if self._connection.poll(self._limit_s):
                 return self._connection.recv()
             outcome = "hang"
-        except EOFError:
+        except (EOFError, OSError):
             outcome = "crash"
         self.close()
         self._start()

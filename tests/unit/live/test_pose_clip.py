@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -54,13 +55,14 @@ def test_write_clip_of_an_empty_room(tmp_path: Path) -> None:
     "content",
     [
         b"no gzip",
-        gzip.compress(b"no json"),
-        gzip.compress(json.dumps({"format": "other", "version": 1, "frames": []}).encode()),
-        gzip.compress(json.dumps({"format": "falldet-clip", "version": 1, "frames": [[0, [["x"]]]]}).encode()),
-        gzip.compress(b'{"format": "falldet-clip", "version": 1, "frames": [[NaN, []]]}'),
-        gzip.compress(b" " * 9_000_000),
-        gzip.compress(b"[" * 1_000_000),
+        gzip.compress(b"no json", mtime=0),
+        gzip.compress(json.dumps({"format": "other", "version": 1, "frames": []}).encode(), mtime=0),
+        gzip.compress(json.dumps({"format": "falldet-clip", "version": 1, "frames": [[0, [["x"]]]]}).encode(), mtime=0),
+        gzip.compress(b'{"format": "falldet-clip", "version": 1, "frames": [[NaN, []]]}', mtime=0),
+        gzip.compress(b" " * 9_000_000, mtime=0),
+        gzip.compress(b"[" * 1_000_000, mtime=0),
     ],
+    ids=itertools.count(),
 )
 def test_read_clip_refuses_what_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "i.json.gz"

@@ -14,7 +14,6 @@ import cv2
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.addresses import output_name
 from falldet.io.video import VideoReader, read_frames
 from falldet.pipeline.detector import FallDetector
 from falldet.pipeline.result import FrameResult
@@ -229,16 +228,3 @@ def test_output_sinks_refuse_to_replace_the_source(detector: FallDetector, tmp_p
     with pytest.raises(FalldetError, match="would replace"):
         output_sinks(tmp_path / "video.mp4", detector.config, OutputOptions(tmp_path))
     assert len(output_sinks(tmp_path / "video.mp4", detector.config, OutputOptions(tmp_path, video=False))) == 4
-
-
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("videos/a.b.mp4", "a.b"),
-        ("rtsp://user:secret@127.0.0.1:8554/hall", "127_0_0_1_8554_hall"),
-        ("http://host/x.m3u8", "http___host_x_m3u8"),
-        ("0", "0"),
-    ],
-)
-def test_output_name_is_a_file_name_without_credentials(source: str, name: str) -> None:
-    assert output_name(source) == name

@@ -70,3 +70,10 @@ def test_recognizer_refuses_another_network(tmp_path: Path) -> None:
     openvino.save_model(model, tmp_path / "a.xml")
     with pytest.raises(FalldetError, match="is no recognizer of 48 poses"):
         Recognizer(tmp_path / "a.xml")
+
+
+def test_recognizer_refuses_metadata_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(SHIPPED.read_bytes().replace(b"person", b"per\xffon"))
+    with pytest.raises(FalldetError, match=r"not written by|can't be read"):
+        Recognizer(path)
