@@ -22,7 +22,7 @@ from mmengine.runner import CheckpointLoader
 from numpy.core import multiarray
 from torch import Tensor
 
-from falldet.data.restricted_pickle import check_limits
+from falldet.data.pickle_limits import check_limits
 from falldet.errors import FalldetError
 from falldet.terminal import printable, shown
 
@@ -93,7 +93,7 @@ def _check_container(path: Path) -> None:
 
     Raises:
         FalldetError: the file is incomplete or no checkpoint, would take more memory than its size, or its pickle
-            exceeds the limits of `falldet.data.restricted_pickle`.
+            exceeds the limits of `falldet.data.pickle_limits`.
     """
     with path.open("rb") as stream:
         start = stream.read(4)
