@@ -34,18 +34,21 @@ OPCODES = frozenset(
 )
 
 
-def check_limits(stream: BinaryIO, where: str) -> None:
+def check_limits(stream: BinaryIO, where: str) -> Any:
     """Read a pickle of any contents without making its objects, to see that reading it stays within the limits.
 
     Args:
         stream: a file open for reading, at the beginning of the pickle; afterwards it is at its end.
         where: name of the file, for messages.
 
+    Returns:
+        The value, where it is a plain one; of a container only its type.
+
     Raises:
         FalldetError: the stream is incomplete, or exceeds the limits of memory and time.
     """
     try:
-        _InertReader(stream).load()
+        return _InertReader(stream).load()
     except RefusedError as error:
         raise FalldetError(f"{where} is refused, it holds {error}; give a file from a source that you trust") from None
     except Exception:  # as above
