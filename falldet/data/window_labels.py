@@ -102,7 +102,7 @@ def label_windows(
         return []
     falls = [(descent, fallen_tracks(annotation, *descent)) for descent in descents]
     rng = np.random.default_rng([draw.seed, *annotation["frame_dir"].encode()])
-    found = []
+    found: list[LabeledWindow] = []
     for rate in draw.rates:
         for track in observe_tracks(annotation, rate):
             found += _track_windows(track, annotation, falls, (settings, target, draw), rng)

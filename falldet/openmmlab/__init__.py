@@ -1,7 +1,8 @@
 """Training and baseline inference: the only package that imports torch, MMEngine and the OpenMMLab libraries.
 
 Importing it makes the installed wheels usable (`compat`), makes checkpoint loading safe (`checkpoint`) and registers
-falldet's dataset, sampler, transforms, backbone, metric and hook under the names in the configs (`aliases` has former names).
+falldet's dataset, sampler, transforms, backbone, metric and hook under the names in the configs (`aliases` has former
+names).
 """
 
 from __future__ import annotations

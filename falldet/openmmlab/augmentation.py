@@ -78,7 +78,9 @@ class WalkSkeleton(_Augmentation):
         shift = self.rng.uniform(-1, 1, 2) * self.shift * body_length(keypoints, visible) * strength
         growth = np.exp(self.rng.uniform(-1, 1) * np.log(self.growth) * strength)
         factor = (growth ** (walked - 1))[:, None, None]  # 1 at the end of the walk
-        results["keypoint"] = (center + (keypoints - center) * factor + walked[:, None, None] * shift).astype(np.float32)
+        results["keypoint"] = (center + (keypoints - center) * factor + walked[:, None, None] * shift).astype(
+            np.float32
+        )
 
 
 @TRANSFORMS.register_module()

@@ -70,7 +70,10 @@ class EventDecision:
             window_scores: scores of the last windows.
         """
         to_the_end = [replace(score, stop_s=math.inf) for score in window_scores]  # covers skipped frames at the end
-        evidence, final_scores = self.evidence.push(self._index, time_s, window_scores), self.final_fuser.flush(to_the_end)
+        evidence, final_scores = (
+            self.evidence.push(self._index, time_s, window_scores),
+            self.final_fuser.flush(to_the_end),
+        )
         active = self.decoder.active_events
         events = self.decoder.flush(evidence, time_s)
         self.evidence.reset()

@@ -31,7 +31,7 @@ from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 Sensitivity = Literal["high", "balanced", "low"]
 
 ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.7, "low": 0.85}
-"""The operating points: evidence that raises an alert, by sensitivity; checkpoints/README.md has the figures of each."""
+"""The operating points: evidence that raises an alert, by sensitivity; checkpoints/README.md has their figures."""
 
 OUT_OF_SIGHT_S = 0.5
 """Time without observation after which a person is out of sight, seconds."""

@@ -122,8 +122,8 @@ def causal_input(keypoints: np.ndarray, scores: np.ndarray, valid: np.ndarray) -
     """Return the input (N, T, K, 4) of a recognizer trained on "person_causal" windows: x, y, joint score and valid.
 
     x and y are in body lengths around the person. The origin is the median center of the joints' box, the body length
-    the `SIZE_PERCENTILE` of its longer side, both over the valid frames, or over all where none is valid. Missing joints
-    lie at the origin.
+    the `SIZE_PERCENTILE` of its longer side, both over the valid frames, or over all where none is valid. Missing
+    joints lie at the origin.
 
     Args:
         keypoints: (N, T, K, 2) pixels.

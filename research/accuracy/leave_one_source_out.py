@@ -4,9 +4,9 @@
     python -m research.accuracy.leave_one_source_out --videos DATA --seeds 0 --folds urfd     # a part of it
 
 Trains configs/stgcn_fall_best.py without the clips of a fold, of all splits, and replays those clips through the
-pipeline; sources that show the same falls or people are left out together. A recognizer is, as the shipped one, the mean
-of networks with and without `WalkSkeleton`: one pair a seed, and the pairs of the first two seeds together, which is
-what is shipped. Writes docs/benchmarks/leave_one_source_out.md and research/results/leave_one_source_out.json. What is
+pipeline; sources that show the same falls or people are left out together. A recognizer is, as the shipped one, the
+mean of networks with and without `WalkSkeleton`: one pair a seed, and the pairs of the first two seeds together,
+which is what is shipped. Writes docs/benchmarks/leave_one_source_out.md and research/results/leave_one_source_out.json. What is
 trained or replayed stays in --out-dir, so that a run that was stopped resumes.
 """
 

@@ -53,10 +53,10 @@ def as_page(records: Records) -> str:
     lines = [
         "# Cameras never seen",
         "",
-        "`python -m research.accuracy.leave_one_source_out --videos DATA` writes this page; the study's header says how.",
+        "`python -m research.accuracy.leave_one_source_out --videos DATA` writes this page; its header says how.",
         f"Recognizer: {'the mean of four networks, as shipped' if shipped == 'shipped' else shipped}, trained without",
         "the source it is measured on. Alert threshold "
-        f"{default:g} (`events.sensitivity = \"{EventSettings().sensitivity}\"`), default sampling.",
+        f'{default:g} (`events.sensitivity = "{EventSettings().sensitivity}"`), default sampling.',
         "",
         *markdown_table(HEADER, _source_rows(records, shipped, seeds, default)),
         "",

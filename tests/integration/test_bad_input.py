@@ -317,7 +317,9 @@ def with_models(models: None, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.parametrize("name", NEED_MODELS)
-def test_tools_tell_a_mistake_found_later_in_one_sentence_and_leave_nothing(with_models: dict[str, Outcome], name: str) -> None:
+def test_tools_tell_a_mistake_found_later_in_one_sentence_and_leave_nothing(
+    with_models: dict[str, Outcome], name: str
+) -> None:
     check(NEED_MODELS[name], with_models[name])
 
 

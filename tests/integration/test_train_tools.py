@@ -243,7 +243,9 @@ def test_train_and_export_recognizer_make_a_recognizer_of_the_shipped_recipe(
     assert weights_hash(again / "epoch_2.pth") == weights_hash(checkpoint)
 
 
-def test_evaluate_checkpoint_repeats_the_metrics_of_the_run(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+def test_evaluate_checkpoint_repeats_the_metrics_of_the_run(
+    trained: Path, annotation_file: Path, tmp_path: Path
+) -> None:
     result = evaluate_checkpoint(
         config_beside(trained / "epoch_2.pth"), trained / "epoch_2.pth", "val", tmp_path, [str(annotation_file)]
     )
@@ -290,15 +292,15 @@ def test_export_recognizer_of_several_checkpoints_gives_their_mean(
     alone = [export_recognizer(config, each, tmp_path / f"{each.stem}.onnx") for each in checkpoints]
     together = export_recognizer(config, checkpoints[0], tmp_path / "both.onnx", checkpoints[1])
     batch = rng.uniform(-1, 1, (4, 1, 48, 17, 3)).astype(np.float32)
-    one, two, mean = (
-        Recognizer(path).probabilities(batch) for path in (*alone, together)
-    )
+    one, two, mean = (Recognizer(path).probabilities(batch) for path in (*alone, together))
     assert np.abs(one - two).max() > 1e-4
     np.testing.assert_allclose(mean, (one + two) / 2, atol=1e-5)
     assert together.with_suffix(".pth").read_bytes() == alone[0].with_suffix(".pth").read_bytes()
 
 
-def test_export_recognizer_does_not_write_an_export_that_differs(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_recognizer_does_not_write_an_export_that_differs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("falldet.openmmlab.export.TOLERANCE", -1.0)
     with pytest.raises(FalldetError, match="nothing was written"):
         export_recognizer(trained / "stgcn_fall.py", trained / "epoch_2.pth", tmp_path / "fall.onnx")

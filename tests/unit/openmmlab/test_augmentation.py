@@ -67,7 +67,7 @@ def test_augmentation_changes_its_share_of_the_windows(kind: Callable, rng: np.r
         transform.transform(given)
         untouched += all(np.array_equal(given[name], value) for name, value in before.items())
     assert 125 <= untouched <= 175
-    with pytest.raises(ValueError, match="share = 1.5"):
+    with pytest.raises(ValueError, match=r"share = 1\.5"):
         kind(share=1.5)
 
 

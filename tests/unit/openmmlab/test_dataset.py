@@ -281,7 +281,9 @@ def test_fall_dataset_takes_the_descents_of_a_csv_file(tmp_path: Path, rng: np.r
     ends = []
     for settings in ({}, {"descents": str(descents)}):
         samples = dataset(path, "train", window=window, **settings)
-        stops = [float(name.split("@")[2]) for name, label in zip(samples.names(), samples.labels(), strict=True) if label]
+        stops = [
+            float(name.split("@")[2]) for name, label in zip(samples.names(), samples.labels(), strict=True) if label
+        ]
         ends.append((min(stops), max(stops)))
     assert ends[0][0] == pytest.approx(3 + 0.7 * 3, abs=0.25)
     assert ends[1] == (pytest.approx(3.75), pytest.approx(5.75))

@@ -39,10 +39,9 @@ def a_window(rng: np.random.Generator, frames: int = 48) -> Window:
 
 def reference_weights(folder: Path) -> Path:
     """Random weights of the reference recipe, which takes a whole clip as its window."""
+    import mmaction.models  # noqa: F401  # fills the registry
     from mmaction.registry import MODELS
     from mmengine.registry import DefaultScope
-
-    import mmaction.models  # noqa: F401  # fills the registry
 
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("mmaction"):

@@ -330,7 +330,10 @@ BED = (((0.2, 0.3), (0.4, 0.3), (0.4, 0.7), (0.2, 0.7)),)
         ([walk(3), Act(1, 3, 3.4, UPRIGHT, 0.8)], 0),
         ([replace(act, x=700.0) for act in FALL_AND_LIE], 1),
         ([Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 9, LYING, 0.1, x=450)], 1),
-        ([Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 5.5, LYING, 0.1), walk(9, 1, 5.5, 450)], 0),
+        (
+            [Act(1, 0, 3, LYING, 0.05), Act(1, 3, 3.4, LYING, 0.8), Act(1, 3.4, 5.5, LYING, 0.1), walk(9, 1, 5.5, 450)],
+            0,
+        ),
         ([walk(3, x=450), Act(1, 3, 3.2, BENT, 0.5, x=450), Act(1, 3.2, 9, LYING, 0.8)], 0),
     ],
     ids=["inside", "out of sight inside", "outside", "rolls out of it", "gets up long after", "falls into it"],

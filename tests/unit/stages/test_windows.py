@@ -173,7 +173,10 @@ def test_window_buffer_takes_a_leap_in_time_as_fast_as_a_step() -> None:
     assert np.diff(stops).tolist() == [0.25] * (len(stops) - 1)
 
 
-@pytest.mark.parametrize("wrong", [{"stride_s": 0}, {"length_s": 2.0, "stride_s": 3.0}, {"length_s": -1.0}, {"min_track_s": -1}, {"linger_s": -0.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"stride_s": 0}, {"length_s": 2.0, "stride_s": 3.0}, {"length_s": -1.0}, {"min_track_s": -1}, {"linger_s": -0.1}],
+)
 def test_window_settings_refuse_times_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must (not )?be"):
         WindowSettings(**wrong)
