@@ -5,8 +5,8 @@ end is now, with the descent and the seconds on the floor in view. A window is 4
 between observations, centered on the person, in body lengths.
 
 Train: python tools/train.py configs/stgcn_fall_best.py
-The shipped file is the mean of four such networks (checkpoints/README.md): two seeds, each with and without
---cfg-options train_dataloader.dataset.pipeline.2.share=0.5
+The shipped file is the mean of four networks (checkpoints/README.md): two seeds of this recipe and two of
+configs/stgcn_fall_best_walk.py.
 """
 
 _base_ = "_base_/default_runtime.py"

@@ -33,10 +33,13 @@ from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 Sensitivity = Literal["high", "balanced", "low"]
 
 ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.7, "low": 0.85}
-"""The operating points: evidence that raises an alert, by sensitivity; figures stand in checkpoints/README.md."""
+"""The operating points: evidence that raises an alert, by sensitivity; checkpoints/README.md has their figures."""
 
 UPRIGHT_HOLD_S = 0.15
 """Duration of an upright posture that is no error of a single frame."""
+
+ONSET_LAG_S = 0.6
+"""Time from the start of a descent to the onset of its evidence, seconds: the median over the labeled falls."""
 
 OUT_OF_SIGHT_S = 0.5
 """Time without observation after which a person is out of sight, seconds."""
@@ -256,7 +259,7 @@ class EventDecoder:
             id="-".join(part for part in (when, self._source, str(track_id)) if part),
             source=self._source,
             track_id=track_id,
-            start_s=track.candidate_onset_s,
+            start_s=max(track.first_s, track.candidate_onset_s - ONSET_LAG_S),
             alert_s=time_s,
             end_s=None,
             peak_s=track.peak.time_s,

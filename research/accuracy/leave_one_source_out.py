@@ -3,11 +3,11 @@
     python -m research.accuracy.leave_one_source_out --videos DATA
     python -m research.accuracy.leave_one_source_out --videos DATA --seeds 0 --folds urfd     # a part of it
 
-Trains configs/stgcn_fall_best.py without the clips of a fold, of all splits, and replays those clips through the
-pipeline; sources that show the same falls or people are left out together. A recognizer is, as the shipped one, the
-mean of networks with and without `WalkSkeleton`: one pair a seed, and the pairs of the first two seeds together, which
-is what is shipped. Writes docs/benchmarks/leave_one_source_out.md and research/results/leave_one_source_out.json. What
-is trained or replayed stays in --out-dir, so that a run that was stopped resumes.
+Trains the two recipes of the shipped recognizer without the clips of a fold, of all splits, and replays those clips
+through the pipeline; sources that show the same falls or people are left out together. A recognizer is, as the shipped
+one, the mean of networks of both recipes: one pair a seed, and the pairs of the first two seeds together, which is what
+is shipped. Writes docs/benchmarks/leave_one_source_out.md and research/results/leave_one_source_out.json. What is
+trained or replayed stays in --out-dir, so that a run that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from falldet.extraction.pose_cache import pose_cache
 from falldet.io.files import atomic_write
 from falldet.pipeline.config import Config
 from falldet.stages.recognizer import Recognizer
-from research import PAGES, RESULTS, ROOT, WORK_DIRS
+from research import CONFIGS, PAGES, RESULTS, WORK_DIRS
 from research.accuracy.source_table import SOURCES, Records, as_page, source_of
 
 logger = logging.getLogger(__name__)
@@ -43,11 +43,9 @@ FOLDS: dict[str, tuple[str, ...]] = {
 }
 """Folders whose clips are left out together, by fold."""
 
-CONFIG = ROOT / "configs" / "stgcn_fall_best.py"
-WALKS = {"plain": 0.0, "walk": 0.5}
-"""Shares of windows with a walk added, `WalkSkeleton.share`: one network each."""
+RECIPES = {"plain": CONFIGS / "stgcn_fall_best.py", "walk": CONFIGS / "stgcn_fall_best_walk.py"}
+"""Configs whose networks are averaged; their networks are the same."""
 
-WALK_OPTION = "train_dataloader.dataset.pipeline.2.share"
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(6, 20))
 PAGE, RECORD = PAGES / "leave_one_source_out.md", RESULTS / "leave_one_source_out.json"
 
@@ -67,7 +65,7 @@ def main() -> int:
         held_out = [clip for folder in FOLDS[fold] for clip in clips[folder]]
         for name, seeds in recognizers_of(arguments.seeds).items():
             checkpoints = [
-                trained(arguments.out_dir, annotations, fold, walk, seed) for seed in seeds for walk in WALKS
+                trained(arguments.out_dir, annotations, fold, recipe, seed) for seed in seeds for recipe in RECIPES
             ]
             record = replayed(arguments, config, fold, name, checkpoints, held_out)
             for source, by_threshold in record.items():
@@ -104,19 +102,18 @@ def recognizers_of(seeds: Sequence[int]) -> dict[str, tuple[int, ...]]:
     return named | ({"shipped": (seeds[0], seeds[1])} if len(seeds) > 1 else {})
 
 
-def trained(out_dir: Path, annotations: Path, fold: str, walk: str, seed: int) -> Path:
+def trained(out_dir: Path, annotations: Path, fold: str, recipe: str, seed: int) -> Path:
     """Return the checkpoint of a network trained without a fold; trained now where it isn't there."""
-    folder = out_dir / f"{fold}_{walk}_{seed}"
+    folder = out_dir / f"{fold}_{recipe}_{seed}"
     done = folder / "last_checkpoint"
     if not (done.is_file() and (folder / "complete").is_file()):
         overrides = [
             "train_dataloader.dataset.split=None",
             f"train_dataloader.dataset.leave_out={[f'{name}/' for name in FOLDS[fold]]}",
-            f"{WALK_OPTION}={WALKS[walk]}",
             *(f"{name}=None" for name in ("val_dataloader", "val_cfg", "val_evaluator")),
             "default_hooks.checkpoint.save_best=None",
         ]
-        train_recognizer(CONFIG, work_dir=folder, seed=seed, overrides=overrides, ann_files=[str(annotations)])
+        train_recognizer(RECIPES[recipe], work_dir=folder, seed=seed, overrides=overrides, ann_files=[str(annotations)])
         (folder / "complete").touch()
     return Path(done.read_text(encoding="utf-8").strip())
 
@@ -132,7 +129,7 @@ def replayed(
     """Return the tally of each source of a fold at each threshold, from the file of an earlier run or replayed now."""
     path = arguments.out_dir / f"{fold}_{name.replace(' ', '_')}.json"
     if not path.is_file():
-        onnx = export_checkpoint(CONFIG, checkpoints, path.with_suffix(".onnx"))
+        onnx = export_checkpoint(RECIPES["plain"], checkpoints, path.with_suffix(".onnx"))
         recognizer, cache = Recognizer(onnx, threads=1), pose_cache(arguments.poses, config)
         found: dict[str, list] = {}
         for clip in clips:

@@ -1,4 +1,4 @@
-"""Labeled windows: whether a fall has just happened when they end; the windows of training are those of the pipeline."""
+"""Labeled windows: whether a fall has just happened when they end; they are the windows of the pipeline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def annotation(falls: list[list[float]], people: int = 1, duration_s: float = 12
     upright = np.stack([np.zeros(17), np.linspace(0, 100, 17)], axis=1)
     keypoints = np.zeros((people, steps, 17, 2), np.float32)
     for person in range(people):
-        keypoints[person] = upright + [100 + 150 * person, 100]
+        keypoints[person] = upright + np.array([100 + 150 * person, 100])
     for start_s, end_s in falls:
         share = np.clip((time_s - start_s) / (end_s - start_s), 0, 1)[:, None, None]
         keypoints[0] = (1 - share) * keypoints[0] + share * (upright[:, ::-1] + [100, 200])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from falldet.errors import FalldetError
 from falldet.pipeline.config import Config
-from falldet.stages.events import ALERT_THRESHOLDS, EventDecoder, EventSettings
+from falldet.stages.events import ALERT_THRESHOLDS, ONSET_LAG_S, EventDecoder, EventSettings
 from falldet.stages.posture import read_postures
 from falldet.types import Event, EventState, People, PersonScore
 
@@ -101,7 +102,7 @@ def test_event_decoder_raises_one_alert_per_fall_with_onset_and_peak() -> None:
     assert len(events) == 1
     event = events[0]
     assert (event.track_id, event.end_s, event.state) == (1, None, EventState.FALLEN)
-    assert event.start_s == pytest.approx(3.0, abs=1 / FPS)  # from low_threshold on
+    assert event.start_s == pytest.approx(3.0 - ONSET_LAG_S, abs=1 / FPS)  # before the low threshold
     assert event.alert_s == pytest.approx(3.6, abs=1 / FPS)  # alert_threshold
     assert event.peak_s == pytest.approx(3.6, abs=1 / FPS)
     assert event.score == pytest.approx(0.8)
@@ -430,7 +431,9 @@ def test_event_decoder_scales_with_all_times_scaled(factor: float) -> None:
     names = ("zone_hold_s", "recover_s", "cool_down_s", "long_lie_s")
     slower = replace(STORY, **{name: getattr(STORY, name) * factor for name in names})
     slow = [replace(act, start_s=act.start_s * factor, stop_s=act.stop_s * factor) for act in acts]
-    (event,), (other,) = play(acts)[0], play(slow, slower, fps=FPS / factor)[0]
+    (event,) = play(acts)[0]
+    with patch("falldet.stages.events.ONSET_LAG_S", ONSET_LAG_S * factor):
+        (other,) = play(slow, slower, fps=FPS / factor)[0]
     assert (event.state, event.score) == (other.state, other.score)
     for name in ("start_s", "alert_s", "end_s", "peak_s", "lying_s"):
         assert getattr(other, name) == pytest.approx(getattr(event, name) * factor, rel=1e-6), name
