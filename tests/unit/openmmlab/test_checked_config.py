@@ -28,7 +28,7 @@ from falldet.stages.recognizer import RecognizerSettings
 pytestmark = pytest.mark.openmmlab
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = ["model.backbone.base_channels=8", "model.cls_head.in_channels=32"]
+SMALL = ["model.backbone.channels=8", "model.cls_head.in_channels=24"]
 
 
 @pytest.fixture
