@@ -18,14 +18,14 @@ SAMPLE := work_dirs/sample.mp4
 EVERY_FRAME := --cfg-options sampling.active_fps=0
 PIP := $(RUN) -m pip --disable-pip-version-check
 # pip's log without what is neither a download nor an error.
-BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|WARNING: Location)/d' \
+BRIEFLY := 2>&1 | sed -u -E -e '/^(Looking in|Requirement already|Collecting|Obtaining|Processing|Building wheels|WARNING: Location)/d' \
 	-e '/^ *(Using cached|Obtaining|Preparing|Getting|Checking|Attempting|Found existing|Uninstalling|Successfully unin)/d' \
-	-e '/^ *(Installing build|Created wheel|Stored in)/d' -e 's/^ +/  /'
+	-e '/^ *(Installing build|Building editable|Created editable|Created wheel|Stored in)/d' -e 's/^ +/  /'
 PINS := $(foreach name,core openmmlab openmmlab-nodeps int8 dev,-c requirements/$(name).txt)
 INSTALL := $(PIP) install --progress-bar off $(PINS) $(PIP_OPTIONS)
 FALLDET := $(INSTALL) --no-build-isolation -e
 
-.PHONY: help demo install test lint experiments performance clean
+.PHONY: help demo install test lint docs experiments performance clean
 
 help:  ## Show this list
 	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -37,7 +37,7 @@ demo: .venv/.core $(if $(VIDEO),,$(SAMPLE))  ## Find the falls in VIDEO, or in a
 
 install: .venv/.openmmlab  ## Add torch and OpenMMLab, for training
 
-test: .venv/.openmmlab lint  ## Set up everything, check the code, run the tests
+test: .venv/.openmmlab lint docs  ## Set up everything, check the code, build the pages, run the tests
 	@echo "== $(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)"
 	@$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
@@ -45,6 +45,10 @@ lint: .venv/.core .venv/.dev  ## Check the code with ruff and mypy
 	@echo "== ruff and mypy"
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+docs: .venv/.core .venv/.dev  ## Build the pages of docs/ into work_dirs/site; a warning is an error
+	@echo "== mkdocs build"
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 experiments:  ## List the studies of research/, each with its command
 	@sed -n '/^|/p' research/README.md
@@ -90,6 +94,6 @@ $(SAMPLE): $(wildcard falldet/synthetic/*.py) | .venv/.core
 	@touch $@
 
 .venv/.dev: .venv/.core requirements/dev.txt requirements/int8.txt
-	@echo "== installing pytest, pytest-xdist, hypothesis, ruff, mypy and nncf"
+	@echo "== installing pytest, hypothesis, ruff, mypy, mkdocs and nncf"
 	@$(FALLDET) ".[dev,int8]" $(BRIEFLY)
 	@touch $@

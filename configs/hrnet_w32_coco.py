@@ -1,4 +1,4 @@
-"""The reference chain's pose estimator: MMPose's own HRNet-w32 on crops of 256x192.
+"""The baseline pipeline's pose estimator: MMPose's own HRNet-w32 on crops of 256x192.
 
 Weights: td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth (sha256 begins with 81c58e40), from
 https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/; put it into checkpoints/, or let it be

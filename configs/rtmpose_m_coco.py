@@ -1,4 +1,4 @@
-"""A faster pose estimator for the reference chain: MMPose's own RTMPose-m on crops of 256x192.
+"""A faster pose estimator for the baseline pipeline: MMPose's own RTMPose-m on crops of 256x192.
 
 Weights: rtmpose-m_simcc-aic-coco_pt-aic-coco_420e-256x192-63eb25f7_20230126.pth (sha256 begins with 63eb25f7), from
 https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/; put it into checkpoints/, or let it be fetched on first

@@ -1,4 +1,4 @@
-"""The reference chain's person detector: MMDetection's own YOLOX-s, asked for people.
+"""The baseline pipeline's person detector: MMDetection's own YOLOX-s, asked for people.
 
 Weights: yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth (sha256 begins with 4592a793), from
 https://download.openmmlab.com/mmdetection/v2.0/yolox/yolox_s_8x8_300e_coco/; put it into checkpoints/, or let it be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
+from falldet.models.literal_config import find_config
 from falldet.pose.detector import YoloxDetector
 from falldet.pose.estimator import CropPoseEstimator
 from falldet.pose.exported import Network, export_path, find_network, int8_network, int8_path
@@ -18,6 +20,7 @@ from falldet.pose.quantize import frame_count, import_nncf, quantize
 from falldet.pose.source import EMBEDDED, PoseSettings, PoseSource
 from falldet.pose.topdown import TopDown, TopDownSettings
 from falldet.stages.recognizer import Recognizer, RecognizerSettings, WindowRecognizer
+from falldet.terminal import shown
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ def build_pose_source(
     detector, plus, estimator = pose.source.partition("+")
     if not plus:
         raise FalldetError(
-            f"unknown pose source {pose.source!r}; known are movenet and DETECTOR+POSE, such as yolox_s+hrnet_w32"
+            f"unknown pose source {shown(pose.source)}; known are movenet and DETECTOR+POSE, such as yolox_s+hrnet_w32"
         )
     networks = find_network(detector), find_network(estimator)
     if topdown.engine == "torch":
@@ -70,13 +73,13 @@ def build_recognizer(settings: RecognizerSettings, device: str = "CPU") -> Windo
     if settings.engine == "openvino":
         return Recognizer(_as_onnx(checkpoint), settings.threads, device)
     try:
-        from falldet.openmmlab.config import config_beside
+        from falldet.openmmlab.checked_config import checked_config
         from falldet.openmmlab.recognizer import TorchRecognizer
     except FalldetError:
         raise FalldetError("recognizer.engine = 'torch' needs OpenMMLab; run `make install`") from None
     if checkpoint.suffix != ".pth":
         raise FalldetError(f"recognizer.engine = 'torch' needs a .pth, not {checkpoint}; set recognizer.checkpoint")
-    return TorchRecognizer(settings.config or config_beside(checkpoint), checkpoint)
+    return TorchRecognizer(checked_config(settings.config or find_config(checkpoint)), checkpoint)
 
 
 def exported_network(network: Network) -> Path:
@@ -88,13 +91,14 @@ def exported_network(network: Network) -> Path:
     path = export_path(network, ".onnx")
     if not path.is_file():
         try:
+            from falldet.openmmlab.checked_config import checked_config
             from falldet.openmmlab.export_pose import export_pose_network
         except FalldetError:
             raise FalldetError(
                 f"{network.config.name} must be exported first, which needs OpenMMLab; run `make install`"
             ) from None
         logger.info("exporting %s with %s; later runs use the export", network.config.name, network.checkpoint.name)
-        export_pose_network(network.config, network.checkpoint, path)
+        export_pose_network(checked_config(network.config), network.checkpoint, path)
     return path
 
 
@@ -130,17 +134,19 @@ def _as_onnx(path: Path) -> Path:
     """Return `path`, or for a .pth file its export, written into the cache on first use."""
     if path.suffix != ".pth":
         return path
-    exported = cache_folder() / "exports" / f"{path.stem}-{sha256_of(path)[:16]}.onnx"
+    config = find_config(path)
+    digest = hashlib.sha256(f"{sha256_of(path)} {sha256_of(config)}".encode()).hexdigest()
+    exported = cache_folder() / "exports" / f"{path.stem[:80]}-{digest[:16]}.onnx"
     if not exported.is_file():
         try:
-            from falldet.openmmlab.config import config_beside
+            from falldet.openmmlab.checked_config import checked_config
             from falldet.openmmlab.export import export_recognizer
         except FalldetError:
             raise FalldetError(
                 f"{path} must be exported first, which needs OpenMMLab; run `make install`, or give an .onnx file"
             ) from None
         logger.info("exporting %s", path)
-        export_recognizer(config_beside(path), path, exported)
+        export_recognizer(checked_config(config), path, exported)
     return exported
 
 
@@ -173,14 +179,15 @@ def export_checkpoint(config: str | Path, checkpoints: Sequence[Path], out: Path
     Raises:
         FalldetError: OpenMMLab is not installed, or config and checkpoints don't match.
     """
+    from falldet.openmmlab.checked_config import LIBRARIES
     from falldet.openmmlab.config import load_config
     from falldet.openmmlab.export import export_recognizer
     from falldet.openmmlab.export_pose import export_pose_network
-    from falldet.openmmlab.inference import LIBRARIES
 
     first, *more = checkpoints
-    if load_config(config).model.type not in LIBRARIES:
-        return export_recognizer(config, first, out, *more)
+    loaded = load_config(config)
+    if (loaded.get("model") or {}).get("type") not in LIBRARIES:
+        return export_recognizer(loaded, first, out, *more)
     if more:
         raise FalldetError("only recognizers can be averaged; give one checkpoint")
-    return export_pose_network(config, first, out)
+    return export_pose_network(loaded, first, out)

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from falldet.errors import FalldetError
+from falldet.terminal import printable, shown
 
 SettingsType = TypeVar("SettingsType")
+
+
+MAX_BYTES = 1 << 20
+"""Size of the largest configuration that is read."""
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -26,11 +31,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             "write one with `falldet config > my.toml` and set your values there"
         )
     try:
+        if path.exists() and not path.is_file():
+            raise FalldetError(f"{path} can't be read as TOML: it is no file; give an existing one with --config")
+        if path.stat().st_size > MAX_BYTES:
+            raise FalldetError(f"{path} has more than {MAX_BYTES >> 20} MiB, too much for a configuration")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FalldetError(f"no config {path}; give an existing TOML file with --config") from None
     except (ValueError, OSError) as error:
-        raise FalldetError(f"{path} can't be read as TOML: {error}") from None
+        raise FalldetError(f"{path} can't be read as TOML: {printable(str(error)[:200])}") from None
     except RecursionError:
         raise FalldetError(f"{path} can't be read as TOML: it is nested too deep") from None
 
@@ -45,7 +54,7 @@ def parse_override(override: str) -> tuple[str, Any]:
     """
     name, equals, text = override.partition("=")
     if not equals:
-        raise FalldetError(f"--cfg-options takes key=value, got {override!r}")
+        raise FalldetError(f"--cfg-options takes key=value, got {shown(override)}")
     if text in ("true", "false"):
         return name, text == "true"
     try:
@@ -103,22 +112,24 @@ def build(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> Set
         if key not in known:
             raise FalldetError(unknown_key(f"{where}.{key}", key, known))
         if not _fits(value, known[key]):
-            raise FalldetError(f"{where}.{key} = {value!r} has the wrong type; it must be {_type_name(known[key])}")
+            right = _type_name(known[key])
+            raise FalldetError(f"{where}.{key} = {shown(value)} has the wrong type; it must be {right}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise FalldetError(f"{where}.{key} = {value!r} must be a finite number")
+            raise FalldetError(f"{where}.{key} = {shown(value)} must be a finite number")
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:
-        raise FalldetError(f"{where}: {error}") from None
+        raise FalldetError(f"{where}: {printable(str(error)[:300])}") from None
 
 
 def unknown_key(full_name: str, key: str, known: Iterable[str]) -> str:
     """Return the sentence that says `full_name` is unknown and which known key is the nearest."""
     names = sorted(known)
     if not names:
-        return f"unknown setting {full_name}; its parent has no settings"
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
-    return f"unknown setting {full_name}; did you mean {near[0]!r}? known here: {', '.join(names)}"
+        return f"unknown setting {printable(full_name[:120])}; its parent has no settings"
+    near = difflib.get_close_matches(key[:40], names, n=1, cutoff=0.0)
+    known_here = ", ".join(map(printable, names[:40]))
+    return f"unknown setting {printable(full_name[:120])}; did you mean {shown(near[0])}? known here: {known_here}"
 
 
 def _member(target: Any, key: str) -> Any:

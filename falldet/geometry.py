@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from falldet.skeleton import OKS_SIGMAS
+from falldet.terminal import shown
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:
@@ -100,7 +101,7 @@ def checked_polygons(polygons: Sequence[Sequence[Sequence[float]]]) -> tuple[Pol
             corners = ()
         if len(corners) < 3 or not all(0 <= value <= 1 for corner in corners for value in corner):
             raise ValueError(
-                f"zone {number} is {polygon!r}; a zone needs three or more points [x, y], in normalized image "
+                f"zone {number} is {shown(polygon)}; a zone needs three or more points [x, y], in normalized image "
                 "coordinates from 0 to 1, such as [[0.1, 0.6], [0.5, 0.6], [0.5, 1.0]]"
             )
         checked.append(corners)

@@ -179,6 +179,10 @@ class Event:
         lying_s: time on the floor, from the first lying posture until upright or last observed, seconds.
         long_lie: whether `lying_s` has reached `EventSettings.long_lie_s`.
         wall_time: UTC time of the alert; None for a source without a wall clock, such as a file.
+        falls: number of falls that it joins: a person who falls at the same place within the cool-down after a recovery
+            continues the event.
+        handed_over: whether its present track was upright before it lay at the place of the lost one. Its recovery may
+            be that of another person, such as a helper.
     """
 
     id: str
@@ -194,3 +198,5 @@ class Event:
     lying_s: float = 0.0
     long_lie: bool = False
     wall_time: datetime | None = None
+    falls: int = 1
+    handed_over: bool = False

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import falldet.models.openvino  # noqa: F401  # before any other import of OpenVINO: no telemetry
 from falldet.errors import FalldetError
 from falldet.models.checkpoints import find_checkpoint
 from falldet.skeleton import JOINT_COUNT

@@ -14,7 +14,7 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2, save_best="fall/loss", rule="less"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-custom_hooks = [dict(type="TrainingHistoryHook")]
+custom_hooks = [dict(type="TrainingHistoryHook"), dict(type="RandomStateHook")]
 
 randomness = dict(seed=0, deterministic=True)
 env_cfg = dict(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from falldet import __version__
 from falldet.cli import (
@@ -19,11 +19,13 @@ from falldet.cli import (
     evaluate,
     export,
     extract,
+    live,
     process,
     sample,
     test,
     train,
 )
+from falldet.terminal import printable
 
 COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
@@ -34,8 +36,16 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "benchmark": benchmark,
     "config": config,
+    "live": live,
     "sample": sample,
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows what was typed, which may be the names of others' files, without escape sequences."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(printable(message or "", keep="\n"), file)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -46,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run_tool(command: str) -> NoReturn:
     """Run one command with the process's own arguments, as tools/*.py do."""
-    parser = argparse.ArgumentParser(**_texts(command))
+    parser = Parser(**_texts(command))
     COMMANDS[command].add_arguments(parser)
     parsed = parser.parse_args()
     process.run(lambda: COMMANDS[command].run(parsed))
@@ -54,7 +64,7 @@ def run_tool(command: str) -> NoReturn:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser("falldet", description="From raw video to a trained, measured fall detector.")
+    parser = Parser("falldet", description="From raw video to a trained, measured fall detector.")
     parser.add_argument("--version", action="version", version=f"falldet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():

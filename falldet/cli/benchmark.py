@@ -71,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(compare(arguments) + "\n")
         return EXIT_OK
     from falldet.io.files import atomic_write
-    from falldet.profiling.stages import as_record, as_text, measure, with_people
+    from falldet.profiling.crowd import with_people
+    from falldet.profiling.report import as_record, as_text
+    from falldet.profiling.stages import measure
 
     detector, start_s = start(arguments)
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
@@ -106,7 +108,8 @@ def start(arguments: argparse.Namespace) -> tuple[FallDetector, float]:
 def compare(arguments: argparse.Namespace) -> str:
     """Return a table of the stages under each of the settings to compare, measured in turn."""
     from falldet.pipeline.detector import FallDetector
-    from falldet.profiling.stages import as_comparison, measure
+    from falldet.profiling.report import as_comparison
+    from falldet.profiling.stages import measure
 
     timings = {}
     for changes in arguments.compare:
@@ -117,15 +120,15 @@ def compare(arguments: argparse.Namespace) -> str:
 
 def measure_cameras(source: Path, detector: FallDetector, counts: list[int]) -> list[dict[str, Any]]:
     """Play `source` to each number of cameras in turn; show and return the delays."""
-    from falldet.evaluation.markdown import table
     from falldet.profiling import cameras
+    from falldet.visualization.tables import markdown_table
 
     records = []
     for count in counts:
         timing = cameras.measure_cameras(source, detector, count)
         row = (str(count), f"{timing.late_p95_s:.2f}", f"{timing.late_max_s:.2f}", "yes" if timing.held else "no")
         head = (f"cameras at {cameras.CAMERA_FPS:g} frames per second", "delay s, p95", "delay s, worst", "kept up")
-        sys.stdout.write("\n" + "\n".join(table(head, [row])) + "\n")
+        sys.stdout.write("\n" + "\n".join(markdown_table(head, [row])) + "\n")
         sys.stdout.flush()
         records.append(asdict(timing))
     return records

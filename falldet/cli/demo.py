@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falldet.cli import options
-from falldet.cli.process import EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR, tell_error
+from falldet.cli.process import EXIT_BROKEN_OFF, EXIT_INCOMPLETE, EXIT_OK, EXIT_USER_ERROR, tell_error
 from falldet.errors import FalldetError
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ OUT_DIR = Path("work_dirs/demo")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "sources", nargs="+", metavar="source", help="video file, rtsp:// or http:// address, or number of a webcam"
+        "sources",
+        nargs="+",
+        metavar="source",
+        help="video file, rtsp:// or http:// address, named pipe, or number of a webcam",
     )
     parser.add_argument(
         "--out-dir",
@@ -54,29 +57,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sources and tell the falls of each."""
-    from falldet.io.video import is_stream, probe
+    from falldet.io.source_kind import SourceKind, kind_of
+    from falldet.io.video import probe
 
-    if len(arguments.sources) == 1 and not is_stream(arguments.sources[0]):
+    if len(arguments.sources) == 1 and kind_of(arguments.sources[0]) in (SourceKind.FILE, SourceKind.OTHER):
         probe(arguments.sources[0])  # before the slow imports: a wrong path is told at once
     config = options.config_from(arguments)
     started = time.perf_counter()
     out_dir, results = _run_sources(arguments, config)
     took_s = time.perf_counter() - started
     frames = sum(0 if isinstance(result, FalldetError) else result.frames for result in results)
-    codes = [tell(source, result) for source, result in zip(arguments.sources, results, strict=True)]
+    several = len(results) > 1
+    if not several and not isinstance(results[0], FalldetError):
+        out_dir = results[0].folder or out_dir
+    codes = [tell(source, result, several) for source, result in zip(arguments.sources, results, strict=True)]
     if frames:
         rate = f"{frames} frames in {took_s:.1f} s ({frames / took_s:.0f} per second)"
         sys.stdout.write(f"{rate}; results in {out_dir}\n")
     return max(codes)
 
 
-def _run_sources(
-    arguments: argparse.Namespace, config: Config
-) -> tuple[Path, Sequence[RunResult | FalldetError]]:
+def _run_sources(arguments: argparse.Namespace, config: Config) -> tuple[Path, Sequence[RunResult | FalldetError]]:
     """Return the folder of the results and what came out of each source."""
+    from falldet.io.addresses import output_name
     from falldet.pipeline.detector import FallDetector
     from falldet.runtime.multi_source import run_sources
-    from falldet.runtime.runner import OutputOptions, output_name, run_source
+    from falldet.runtime.runner import OutputOptions, run_source
 
     sources, single = arguments.sources, len(arguments.sources) == 1
     name = output_name(sources[0]) if single else ""
@@ -88,9 +94,9 @@ def _run_sources(
     return out_dir, run_sources(sources, detector, outputs)
 
 
-def tell(source: str, result: RunResult | FalldetError) -> int:
-    """Tell what came out of a source; return its exit code."""
-    from falldet.io.video import redacted
+def tell(source: str, result: RunResult | FalldetError, with_folder: bool = False) -> int:
+    """Tell what came out of a source, and where it is written if asked; return its exit code."""
+    from falldet.io.addresses import redacted
 
     name = redacted(source)
     if isinstance(result, FalldetError):
@@ -98,7 +104,11 @@ def tell(source: str, result: RunResult | FalldetError) -> int:
         return EXIT_USER_ERROR
     falls = ", ".join(f"{event.alert_s:.1f} s (person #{event.track_id})" for event in result.events)
     count = f"{len(result.events)} fall{'' if len(result.events) == 1 else 's'}"
-    sys.stdout.write(f"{name}: {count}{': ' + falls if falls else ''}\n")
+    where = f"; results in {result.folder}" if with_folder and result.folder else ""
+    sys.stdout.write(f"{name}: {count}{': ' + falls if falls else ''}{where}\n")
     for failure in result.failed:
         tell_error(f"{name}: incomplete results: {failure}")
+    if result.broken_off:
+        tell_error(f"{name} broke off after {result.duration_s:.1f} s: {result.broken_off}")
+        return EXIT_BROKEN_OFF
     return EXIT_INCOMPLETE if result.failed else EXIT_OK

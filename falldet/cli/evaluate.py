@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from falldet.cli import options
 from falldet.cli.process import EXIT_OK
 from falldet.models.shipped import shipped_folder
+from falldet.terminal import printable
 
 if TYPE_CHECKING:
     from falldet.evaluation.matching import ClipResult
@@ -54,12 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, and show the report."""
     config = options.config_from(arguments)
+    from falldet.data.consistency import consistent_clips, warn_of_shared_subjects
     from falldet.data.manifest import read_manifest
     from falldet.evaluation.report import write_report
     from falldet.evaluation.runner import EvaluationJob, evaluate_clips, operating_curve
     from falldet.runtime.parallel import available_cores
 
-    clips = [clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)]
+    clips = consistent_clips([clip for path in arguments.manifests for clip in read_manifest(path, arguments.root)])
+    warn_of_shared_subjects(clips, [clip.split for clip in clips])
     clips = [clip for clip in clips if clip.split in (None, *arguments.split)]
     jobs = available_cores() if arguments.jobs is None else arguments.jobs
     evaluated, left_out = evaluate_clips(clips, EvaluationJob(config, THRESHOLDS, arguments.cache), jobs)
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     curve = operating_curve(evaluated, THRESHOLDS)
     write_report(arguments.out_dir, results, analyses, curve, config.events.threshold, left_out)
     sys.stdout.write((arguments.out_dir / "report.md").read_text(encoding="utf-8"))
-    sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {arguments.out_dir}\n")
+    sys.stdout.write(f"\nreport.md, report.json and operating_curve.png written to {printable(arguments.out_dir)}\n")
     if arguments.hard_negatives:
         write_hard_negatives(arguments.hard_negatives, results, arguments.cache, config)
     return EXIT_OK
@@ -83,8 +86,8 @@ def write_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pat
         sys.stdout.write(f"no false alarm to train on; {len(mined.left_out)} were left out\n")
         return
     sys.stdout.write(
-        f"{mined.taken} hard negatives written to {mined.path}, {len(mined.left_out)} were left out. Check the plots "
-        f"in {folder} first: a fall among them would be trained as none. Then train with\n"
+        f"{mined.taken} hard negatives written to {printable(mined.path)}, {len(mined.left_out)} were left out. Check "
+        f"the plots in {printable(folder)} first: a fall among them would be trained as none. Then train with\n"
         f"{RETRAIN.format(path=mined.path, weights=initial_weights(config.recognizer.checkpoint))}\n"
     )
 

@@ -1,4 +1,7 @@
-"""Write a trained network as ONNX for the pipeline, or quantize a detector or pose network to int8."""
+"""Write a trained network as ONNX for the pipeline, or quantize a detector or pose network to int8.
+
+The config is Python code, and runs: name only configs that you trust.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from falldet.cli import options
 from falldet.cli.process import EXIT_OK
+from falldet.terminal import printable
 
 EXAMPLES = """\
   falldet extract videos/                 # videos/fall/*.mp4 and videos/not_fall/*.mp4
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the 70/15/15 split (default: 0)")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="videos at the same time, each on one core; same results (default: 1)"
+        "--jobs", type=int, help="videos at the same time, each on one core; same results (default: one for each core)"
     )
     options.add_cache(parser)
     options.add_pose(parser)
@@ -42,18 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Extract, and tell the number of clips by split and label, and the videos that were left out."""
     config = options.config_from(arguments)
-    from falldet.data.manifest import clips_from_folder, read_manifest
+    from falldet.data.consistency import consistent_clips
+    from falldet.data.folder import FolderClips, clips_from_folder
+    from falldet.data.manifest import read_manifest
     from falldet.extraction.clips import ExtractionJob, extract
+    from falldet.runtime.parallel import available_cores
 
     if arguments.manifest:
-        clips = [clip for path in arguments.manifest for clip in read_manifest(path, arguments.videos)]
+        listed = [clip for path in arguments.manifest for clip in read_manifest(path, arguments.videos)]
+        found = FolderClips(consistent_clips(listed), [])
     else:
-        clips = clips_from_folder(arguments.videos)
+        found = clips_from_folder(arguments.videos)
     job = ExtractionJob(config, arguments.cache, arguments.people)
-    result = extract(clips, arguments.out, job, arguments.seed, arguments.jobs)
+    jobs = available_cores() if arguments.jobs is None else arguments.jobs
+    result = extract(found.clips, arguments.out, job, arguments.seed, jobs, found.left_out)
     for split in options.SPLITS:
         sys.stdout.write(f"{split:5}  {result.counts[split, 1]:5} falls  {result.counts[split, 0]:5} not falls\n")
     for path, reason in result.left_out:
-        sys.stdout.write(f"left out: {path}: {reason}\n")
-    sys.stdout.write(f"{result.path} written; {result.report} lists every video\n")
+        sys.stdout.write(f"left out: {printable(path)}: {printable(reason)}\n")
+    sys.stdout.write(f"{printable(result.path)} written; {printable(result.report)} lists every video\n")
     return EXIT_OK

@@ -61,12 +61,27 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 
 def add_network_config(parser: argparse.ArgumentParser) -> None:
     """Add the MMEngine config of a network, a file or the name of a shipped one."""
-    parser.add_argument("config", type=network_config, help="config of the network, such as configs/stgcn_fall.py")
+    parser.add_argument(
+        "config",
+        type=network_config,
+        help="config of the network, such as configs/stgcn_fall.py; it is Python code, and runs: trust it",
+    )
 
 
 def add_annotation_files(parser: argparse.ArgumentParser) -> None:
     """Add --ann-file, which replaces the annotation files of a config."""
     parser.add_argument("--ann-file", nargs="+", default=(), help="annotation files instead of the config's")
+
+
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    """Add --splits, which names the splits of annotation files made by others."""
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        default=(),
+        metavar="SPLIT=NAME",
+        help="splits of the annotation files with other names, as train=xsub_train val=xsub_val test=xsub_val",
+    )
 
 
 def network_config(name: str) -> Path:

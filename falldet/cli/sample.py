@@ -8,6 +8,7 @@ from pathlib import Path
 
 from falldet.cli.process import EXIT_OK
 from falldet.errors import FalldetError
+from falldet.terminal import shown
 
 EXAMPLES = """\
   falldet sample                          # sample.mp4: a person picks something up, walks and falls
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from falldet.synthetic import SCENES
 
     if arguments.scene not in SCENES:
-        raise FalldetError(f"no scene {arguments.scene!r}; known are {', '.join(SCENES)}")
+        raise FalldetError(f"no scene {shown(arguments.scene)}; known are {', '.join(SCENES)}")
     scene = SCENES[arguments.scene]()
     scene.write_video(arguments.out)
     sys.stdout.write(f"{arguments.out}: {len(scene.frame_times())} frames\n")

@@ -1,4 +1,7 @@
-"""Measure a trained recognizer on a split: metrics, confusion_matrix.png, pr_curve.png and metrics.json."""
+"""Measure a trained recognizer on a split: metrics, confusion_matrix.png, pr_curve.png and metrics.json.
+
+The config is Python code, and runs: name only configs that you trust.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help=".pth file of the run")
     parser.add_argument("--split", default="test", help="train, val or test (default: test)")
     options.add_annotation_files(parser)
+    options.add_splits(parser)
     parser.add_argument("--out-dir", help="folder for the files (default: test_<split> next to the checkpoint)")
 
 
@@ -33,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         out_dir=arguments.out_dir,
         ann_files=arguments.ann_file,
+        splits=arguments.splits,
     )
     sys.stdout.write(f"{arguments.split}: {found}\n")
     return EXIT_OK

@@ -16,13 +16,19 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from falldet.data.foreign_annotations import as_own_form
+from falldet.data.plausibility import check_joints
 from falldet.data.restricted_pickle import load_restricted
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
 from falldet.skeleton import JOINT_COUNT
+from falldet.terminal import shown
 
 SPLIT_NAMES = ("train", "val", "test")
 MAX_FILE_BYTES = 4 << 30
+
+MAX_NUMBER = 1 << 40
+"""Largest label, size or number of frames that is taken for a number."""
 
 _TOOL = " with `python tools/extract_kpts.py`"
 
@@ -74,13 +80,17 @@ OPTIONAL_KEYS = tuple(key for key in Annotation.__annotations__ if key not in RE
 def load_annotations(path: str | Path) -> AnnotationFile:
     """Return the validated contents of an annotation file; nothing in the file can run as code.
 
+    Files of MMAction2 and PySKL are read as well (`falldet.data.foreign_annotations`), with their own names of splits.
+
     Raises:
-        FalldetError: the file is missing, too large, not an annotation pickle, or breaks a rule of
-            `check_annotations`.
+        FalldetError: the file is missing, too large, not an annotation pickle, breaks a rule of `check_annotations`, or
+            its joints can't be in pixels of its images.
     """
     path = Path(path)
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise FalldetError(f"can't read {path}: it is no file; give a readable annotation file")
         if size > MAX_FILE_BYTES:
             raise FalldetError(f"{path} has {size / 2**30:.1f} GiB; more than {MAX_FILE_BYTES >> 30} GiB is not read")
         with path.open("rb") as stream:
@@ -91,7 +101,11 @@ def load_annotations(path: str | Path) -> AnnotationFile:
         ) from None
     except OSError as error:
         raise FalldetError(f"can't read {path}: {error.strerror}; give a readable annotation file") from None
-    return check_annotations(contents, str(path))
+    contents = as_own_form(contents, str(path), REQUIRED_KEYS, OPTIONAL_KEYS)
+    checked = check_annotations(contents, str(path), any_splits=True)
+    for index, annotation in enumerate(checked["annotations"]):
+        check_joints(annotation, f"{path}: annotations[{index}] ({shown(annotation['frame_dir'])})")
+    return checked
 
 
 def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
@@ -106,7 +120,7 @@ def dump_annotations(contents: Mapping[str, Any], path: str | Path) -> None:
         pickle.dump(contents, stream, protocol=4)
 
 
-def check_annotations(contents: Any, where: str) -> AnnotationFile:
+def check_annotations(contents: Any, where: str, any_splits: bool = False) -> AnnotationFile:
     """Return `contents` in canonical form: equal contents are pickled to equal bytes.
 
     Keys have a fixed order, arrays are C-contiguous (copied only where they were not), shapes are tuples, and equal
@@ -115,6 +129,7 @@ def check_annotations(contents: Any, where: str) -> AnnotationFile:
     Args:
         contents: what an annotation file holds.
         where: the file's name, for the message.
+        any_splits: True allows splits of other names than `SPLIT_NAMES`, which may share clips.
 
     Raises:
         FalldetError: a key is missing or unknown, a value has a wrong type, dtype, shape or range, a clip name occurs
@@ -132,28 +147,32 @@ def check_annotations(contents: Any, where: str) -> AnnotationFile:
     repeated = next((name for name, count in counts.items() if count > 1), None)
     if repeated is not None:
         raise FalldetError(
-            f"{where}: frame_dir {repeated!r} occurs {counts[repeated]} times; give each clip its own name"
+            f"{where}: frame_dir {shown(repeated)} occurs {counts[repeated]} times; give each clip its own name"
         )
-    return {"split": _check_split(contents["split"], counts, where), "annotations": annotations}
+    return {"split": _check_split(contents["split"], counts, where, any_splits), "annotations": annotations}
 
 
-def _check_split(split: Any, names: Container[str], where: str) -> dict[str, list[str]]:
+def _check_split(split: Any, names: Container[str], where: str, any_splits: bool) -> dict[str, list[str]]:
     if not isinstance(split, Mapping):
         raise FalldetError(f"{where}: 'split' must be a dict of lists, got {type(split).__name__}")
     split_of: dict[str, str] = {}
     for name, entries in split.items():
-        if name not in SPLIT_NAMES:
-            raise FalldetError(f"{where}: unknown split {name!r}; write {', '.join(SPLIT_NAMES)}")
+        if not isinstance(name, str) or (name not in SPLIT_NAMES and not any_splits):
+            raise FalldetError(f"{where}: unknown split {shown(name)}; write {', '.join(SPLIT_NAMES)}")
         if not isinstance(entries, list | tuple):
-            raise FalldetError(f"{where}: split[{name!r}] must be a list of frame_dir, got {type(entries).__name__}")
+            raise FalldetError(f"{where}: split[{shown(name)}] must be a list of frame_dir, got {type(entries).__name__}")
+        own: set[str] = set()
         for entry in entries:
             if not isinstance(entry, str) or entry not in names:
-                raise FalldetError(f"{where}: split[{name!r}] names {entry!r}, which has no annotation; remove it")
-            if entry in split_of:
-                other = f"also in split[{split_of[entry]!r}]" if split_of[entry] != name else "listed twice"
-                raise FalldetError(f"{where}: {entry!r} of split[{name!r}] is {other}; keep one of the two")
-            split_of[entry] = name
-    return {name: [sys.intern(entry) for entry in split[name]] for name in SPLIT_NAMES if name in split}
+                raise FalldetError(f"{where}: split[{shown(name)}] names {shown(entry)}, which has no annotation; remove it")
+            if entry in own or (name in SPLIT_NAMES and entry in split_of):
+                other = "listed twice" if entry in own else f"also in split[{shown(split_of[entry])}]"
+                raise FalldetError(f"{where}: {shown(entry)} of split[{shown(name)}] is {other}; keep one of the two")
+            own.add(entry)
+            if name in SPLIT_NAMES:
+                split_of[entry] = name
+    ordered = [name for name in SPLIT_NAMES if name in split] + [name for name in split if name not in SPLIT_NAMES]
+    return {sys.intern(name): [sys.intern(entry) for entry in split[name]] for name in ordered}
 
 
 def _check_annotation(annotation: Any, place: str) -> Annotation:
@@ -165,15 +184,15 @@ def _check_annotation(annotation: Any, place: str) -> Annotation:
     for key in annotation:
         if key not in REQUIRED_KEYS + OPTIONAL_KEYS:
             near = difflib.get_close_matches(str(key), OPTIONAL_KEYS, n=1, cutoff=0.0)
-            raise FalldetError(f"{place} has the unknown key {key!r}; did you mean {near[0]!r}? Otherwise remove it")
+            raise FalldetError(f"{place} has the unknown key {shown(key)}; did you mean {shown(near[0])}? Otherwise remove it")
     frame_dir = annotation["frame_dir"]
     if not isinstance(frame_dir, str) or not frame_dir:
-        raise FalldetError(f"{place}: frame_dir must be a name, got {frame_dir!r}")
-    place = f"{place} ({frame_dir!r})"
+        raise FalldetError(f"{place}: frame_dir must be a name, got {shown(frame_dir)}")
+    place = f"{place} ({shown(frame_dir)})"
     checked: dict[str, Any] = {"frame_dir": sys.intern(frame_dir)}
     checked["label"] = _whole_number(annotation, "label", place)
     if checked["label"] not in (0, 1):
-        raise FalldetError(f"{place}: label = {checked['label']} must be 1 (fall) or 0 (not a fall)")
+        raise FalldetError(f"{place}: label = {shown(checked['label'])} must be 1 (fall) or 0 (not a fall); map other classes to these two")
     for key in ("img_shape", "original_shape"):
         checked[key] = _image_shape(annotation, key, place)
     checked |= _check_arrays(annotation, place)
@@ -182,7 +201,7 @@ def _check_annotation(annotation: Any, place: str) -> Annotation:
     for key in ("subject", "source"):
         if annotation.get(key) is not None:
             if not isinstance(annotation[key], str):
-                raise FalldetError(f"{place}: {key} must be a string, got {annotation[key]!r}")
+                raise FalldetError(f"{place}: {key} must be a string, got {shown(annotation[key])}")
             checked[key] = sys.intern(annotation[key])
     return cast(Annotation, checked)
 
@@ -217,7 +236,7 @@ def _array(annotation: Mapping[str, Any], key: str, dtype: type, place: str) -> 
     value = annotation[key]
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         found = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise FalldetError(f"{place}: {key} must be an array of {np.dtype(dtype)}, got {found}")
+        raise FalldetError(f"{place}: {key} must be an array of {np.dtype(dtype)}, got {found}; convert it with numpy's astype")
     if not np.isfinite(value).all():
         raise FalldetError(f"{place}: {key} holds a number that is not finite; a missing joint has score 0 and xy 0")
     return np.ascontiguousarray(value).view(np.ndarray).view(dtype)
@@ -225,8 +244,8 @@ def _array(annotation: Mapping[str, Any], key: str, dtype: type, place: str) -> 
 
 def _whole_number(annotation: Mapping[str, Any], key: str, place: str) -> int:
     value = annotation[key]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise FalldetError(f"{place}: {key} must be a whole number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or abs(int(value)) > MAX_NUMBER:
+        raise FalldetError(f"{place}: {key} must be a whole number, got {shown(value)}")
     return int(value)
 
 
@@ -236,17 +255,18 @@ def _image_shape(annotation: Mapping[str, Any], key: str, place: str) -> tuple[i
         height, width = (_whole_number({key: side}, key, place) for side in value)
         if height > 0 and width > 0:
             return height, width
-    raise FalldetError(f"{place}: {key} must be (height, width) in pixels, got {value!r}")
+    raise FalldetError(f"{place}: {key} must be (height, width) in pixels, got {shown(value)}")
 
 
 def _fall_intervals(value: Any, label: int, place: str) -> list[list[float]]:
     try:
-        intervals = np.array(value, dtype=np.float64).reshape(len(value), 2)
-    except (ValueError, TypeError):
-        raise FalldetError(f"{place}: fall_intervals must be a list of [start_s, end_s], got {value!r}") from None
+        rows = [(float(start_s), float(end_s)) for start_s, end_s in value]
+        intervals = np.array(rows, dtype=np.float64).reshape(len(rows), 2)
+    except (ValueError, TypeError, OverflowError):
+        raise FalldetError(f"{place}: fall_intervals must be a list of [start_s, end_s], got {shown(value)}") from None
     wrong = ~(np.isfinite(intervals).all(axis=1) & (intervals[:, 0] < intervals[:, 1]) & (intervals[:, 0] >= 0))
     if wrong.any():
         raise FalldetError(f"{place}: fall_intervals holds {intervals[wrong][0].tolist()}; write 0 <= start_s < end_s")
     if len(intervals) and label == 0:
-        raise FalldetError(f"{place}: label is 0 (not a fall), but fall_intervals is {intervals.tolist()}; correct one")
+        raise FalldetError(f"{place}: label is 0 (not a fall), but fall_intervals is {shown(intervals.tolist())}; correct one")
     return intervals.tolist()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from falldet.data.annotations import SPLIT_NAMES
+from falldet.data.annotations import SPLIT_NAMES, Annotation
 from falldet.data.manifest import ClipRecord
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,24 @@ def complete_splits(clips: Sequence[ClipRecord], seed: int) -> list[str]:
         for row, split in zip(open_rows, drawn, strict=True):
             splits[row] = split
     return [split or "" for split in splits]
+
+
+def drawn_splits(annotations: Sequence[Annotation], where: str, seed: int = 0) -> dict[str, list[str]]:
+    """Return splits of clips that come without, drawn 70/15/15 by class and subject; a clip without is its own.
+
+    Args:
+        annotations: the clips.
+        where: name of their file, for the log.
+        seed: seed of the draw; equal clips and seeds give equal splits.
+    """
+    logger.warning("%s has no splits: train, val and test are drawn 70/15/15 by class and subject", where)
+    names = [annotation["frame_dir"] for annotation in annotations]
+    drawn = split_by_group(
+        [annotation["label"] for annotation in annotations],
+        [annotation.get("subject") or annotation["frame_dir"] for annotation in annotations],
+        rng=np.random.default_rng(seed),
+    )
+    return {split: [name for name, own in zip(names, drawn, strict=True) if own == split] for split in SPLIT_NAMES}
 
 
 def split_by_group(

@@ -6,6 +6,7 @@ belongs to the test split.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from falldet.evaluation.thumbnails import draw_strip
 from falldet.extraction.clips import frame_dirs
 from falldet.extraction.pose_cache import PoseCache, PoseSequence
 from falldet.io.files import atomic_write
+from falldet.io.video import Rotation
 from falldet.pipeline.analyzer import load_recognizer
 from falldet.pipeline.config import Config
 from falldet.skeleton import JOINT_COUNT
@@ -39,6 +41,9 @@ SAMPLE_AFTER_S = 2.0
 """Taken from after the alert: the time in which a window would be a fall, had it been one."""
 
 FILE_NAME = "hard_negatives.pkl"
+MAX_NAME = 56
+"""Characters of a thumbnail's name, longer ones give their end with a hash; a character may take four bytes."""
+
 MARK = "_false_alarm_"
 """Between the clip's name and the alert's time, in the names of annotations and thumbnails."""
 
@@ -114,8 +119,8 @@ def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pose
         poses = track_poses(clip, cache.poses(clip.path), config, recognizer, sample.event.track_id)
         annotation = annotate_false_alarm(sample, poses)
         annotations.append(annotation)
-        thumbnails.append(folder / f"{annotation['frame_dir'].replace('/', '__')}.png")
-        _write_thumbnails(thumbnails[-1], sample, poses)
+        thumbnails.append(folder / f"{_file_name(annotation['frame_dir'])}.png")
+        _write_thumbnails(thumbnails[-1], sample, poses, config.video.rotate)
     for earlier in {*folder.glob(f"*{MARK}*.png")} - {*thumbnails}:
         earlier.unlink()
     path = folder / FILE_NAME
@@ -125,6 +130,14 @@ def mine_hard_negatives(folder: Path, results: Sequence[ClipResult], cache: Pose
     split = {"train": [annotation["frame_dir"] for annotation in annotations], "val": [], "test": []}
     dump_annotations({"split": split, "annotations": annotations}, path)
     return HardNegatives(path, len(annotations), thumbnails, left_out)
+
+
+def _file_name(frame_dir: str) -> str:
+    """Return a name for the thumbnails of an annotation, short enough for a file system, and its own."""
+    name = frame_dir.replace("/", "__")
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:8]}_{name[-MAX_NAME:]}"
 
 
 def sample_span(event: Event) -> tuple[float, float]:
@@ -199,7 +212,7 @@ def _warn(samples: Sequence[FalseAlarmSample], left_out: Sequence[tuple[Path, fl
         logger.warning("%d hard negatives are of split val; metrics on val say less once they are trained on", from_val)
 
 
-def _write_thumbnails(path: Path, sample: FalseAlarmSample, poses: TrackPoses) -> None:
-    strip = draw_strip(sample.result.clip.path, sample.event, poses.time_s, poses.keypoints, poses.scores)
+def _write_thumbnails(path: Path, sample: FalseAlarmSample, poses: TrackPoses, rotate: Rotation) -> None:
+    strip = draw_strip(sample.result.clip.path, sample.event, poses.time_s, poses.keypoints, poses.scores, rotate)
     with atomic_write(path, binary=True) as stream:
         stream.write(cv2.imencode(".png", strip)[1].tobytes())

@@ -21,6 +21,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines = [
         "# Fall events",
         "",
+        *_untimed(report["untimed"]),
         f"{report['videos']} videos, {report['hours'] * 60:.1f} minutes, {report['events']['falls']} falls; alert "
         f"threshold {report['threshold']:g}. Alerts and falls are matched {report['rule']}. Intervals: 95 %, "
         f"bootstrap over the subjects ({report['subjects']} names) and over the videos ({report['videos']}).",
@@ -44,6 +45,17 @@ def as_markdown(report: dict[str, Any]) -> str:
     if report["left_out"]:
         lines += ["", "## Left out", "", *(f"- {item['path']}: {item['reason']}" for item in report["left_out"])]
     return "\n".join(lines) + "\n"
+
+
+def _untimed(untimed: dict[str, int]) -> list[str]:
+    """Return the line on clips with a fall of unknown time, if there are any."""
+    if not untimed["videos"]:
+        return []
+    return [
+        f"{untimed['videos']} videos show a fall of unknown time, with an alert in {untimed['with_alert']} of them. "
+        "They are left out of all event figures and count in the video figures only.",
+        "",
+    ]
 
 
 def _metrics(report: dict[str, Any]) -> list[str]:

@@ -53,6 +53,11 @@ def match_alerts(falls: Sequence[tuple[float, float]], alerts: Sequence[float]) 
     return Match(pairs, false_negatives, false_positives + remaining)
 
 
+def is_timed(clip: ClipRecord) -> bool:
+    """Return False for a clip that is known to show a fall, but not when."""
+    return not clip.label or bool(clip.fall_intervals)
+
+
 @dataclass(frozen=True, slots=True)
 class ClipResult:
     """Events of one clip matched with its labeled falls.
@@ -61,10 +66,15 @@ class ClipResult:
         clip: the clip and its labels.
         duration_s: time of the last processed frame, seconds.
         events: the detected falls, by alert time.
-        match: their alerts matched with the labeled falls.
+        match: their alerts matched with the labeled falls; empty where the times of the falls are unknown.
     """
 
     clip: ClipRecord
     duration_s: float
     events: list[Event]
     match: Match
+
+    @property
+    def timed(self) -> bool:
+        """Whether the times of the clip's falls are known: only then its alerts count in event-level figures."""
+        return is_timed(self.clip)

@@ -53,7 +53,7 @@ class Tally:
 
 
 def tally(results: Sequence[ClipResult]) -> Tally:
-    """Count a set of evaluated clips."""
+    """Count a set of evaluated clips; those with a fall of unknown time count nothing."""
     detected = [
         (result.events[alert].alert_s, result.clip.fall_intervals[fall])
         for result in results
@@ -63,7 +63,7 @@ def tally(results: Sequence[ClipResult]) -> Tally:
         len(detected),
         sum(len(result.match.false_negatives) for result in results),
         sum(len(result.match.false_positives) for result in results),
-        [result.duration_s for result in results],
+        [result.duration_s for result in results if result.timed],
         [alert_s - interval.start_s for alert_s, interval in detected],
         [alert_s - interval.end_s for alert_s, interval in detected if interval.fall_end_known],
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from falldet.data.manifest import ClipRecord
-from falldet.evaluation.matching import ClipResult, match_alerts
+from falldet.evaluation.matching import ClipResult, Match, is_timed, match_alerts
 from falldet.evaluation.metrics import EventMetrics, compute_metrics
 from falldet.extraction.pose_cache import PoseSequence
 from falldet.pipeline.config import Config
@@ -102,7 +102,8 @@ def evaluate_clip(replayed: ReplayedClip, config: Config, thresholds: Sequence[f
     results = []
     for each in (config, *(at_threshold(config, threshold) for threshold in thresholds)):
         events = decide_clip(replayed, evidence, each.events)
-        match = match_alerts(falls, [event.alert_s for event in events])
+        timed = is_timed(replayed.clip)
+        match = match_alerts(falls, [event.alert_s for event in events]) if timed else Match([], [], [])
         results.append(ClipResult(replayed.clip, replayed.duration_s, events, match))
     return results
 

@@ -27,6 +27,7 @@ from falldet.evaluation.metrics import (
     percentiles,
 )
 from falldet.io.files import atomic_write
+from falldet.terminal import printable
 from falldet.visualization.plots import operating_curve_plot
 
 F1_BAND = 0.05
@@ -65,7 +66,7 @@ def write_report(
         **_errors(results, analyses),
         "curve": [{"threshold": value, **_as_record(metrics)} for value, metrics in curve],
         "f1_plateau": f1_plateau(curve, compute_metrics(results).f1, threshold),
-        "left_out": [{"path": str(path), "reason": reason} for path, reason in left_out],
+        "left_out": [{"path": printable(path), "reason": printable(reason)} for path, reason in left_out],
     }
     with atomic_write(out_dir / "report.json") as stream:
         json.dump(report, stream, indent=1)
@@ -98,8 +99,10 @@ def _metrics(results: Sequence[ClipResult], rng: np.random.Generator) -> dict[st
     metrics = compute_metrics(results)
     with_falls = [result for result in results if result.clip.label]
     without = [result for result in results if not result.clip.label]
+    untimed = [result for result in results if not result.timed]
     return {
         "videos": len(results),
+        "untimed": {"videos": len(untimed), "with_alert": sum(bool(result.events) for result in untimed)},
         "subjects": len(grouped(results, "subject")),
         "hours": sum(result.duration_s for result in results) / 3600,
         "events": {**_as_record(metrics), "true_positives_with_known_end": len(metrics.delays_from_end_s)},
@@ -118,7 +121,7 @@ def _errors(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) ->
     """Return every missed fall and every false alarm with its analysis, and the counts by cause and kind."""
     false_negatives = [
         {
-            "path": str(result.clip.path),
+            "path": printable(result.clip.path),
             "start_s": result.clip.fall_intervals[index].start_s,
             "end_s": result.clip.fall_intervals[index].end_s,
             **dataclasses.asdict(miss),
@@ -128,7 +131,7 @@ def _errors(results: Sequence[ClipResult], analyses: Sequence[ErrorAnalysis]) ->
     ]
     false_positives = [
         {
-            "path": str(result.clip.path),
+            "path": printable(result.clip.path),
             "start_s": result.events[index].start_s,
             "alert_s": result.events[index].alert_s,
             "score": result.events[index].score,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from falldet.data.manifest import ClipRecord
+from falldet.data.manifest import ClipRecord, check_times
 from falldet.errors import FalldetError
 from falldet.evaluation.error_analysis import ErrorAnalysis, analyze_errors
 from falldet.evaluation.matching import ClipResult
@@ -48,12 +48,14 @@ class EvaluationJob:
     cache: Path
 
     def load(self, stop_if_asked: Callable[[], None]) -> Callable[[ClipRecord], ClipEvaluation]:
-        """Return the function that evaluates one clip; it raises FalldetError where the clip can't be read."""
+        """Return the function that evaluates one clip; it raises FalldetError where its video or labels are wrong."""
         config = self.config.with_threads(1)
         recognizer, cache = load_recognizer(config), pose_cache(self.cache, config)
 
         def evaluate(clip: ClipRecord) -> ClipEvaluation:
-            replayed = replay_clip(clip, cache.poses(clip.path, stop_if_asked), config, recognizer)
+            poses = cache.poses(clip.path, stop_if_asked)
+            check_times(clip, float(poses.time_s[-1]))
+            replayed = replay_clip(clip, poses, config, recognizer)
             result, *others = evaluate_clip(replayed, config, self.thresholds)
             return ClipEvaluation(result, analyze_errors(replayed, result, config), others)
 

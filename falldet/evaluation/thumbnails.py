@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from falldet.io.video import read_frames
+from falldet.io.video import Rotation, read_frames
 from falldet.types import Event
 from falldet.visualization.overlay import RED, WHITE, draw_skeleton
 
@@ -18,15 +18,18 @@ STRIP_MARGIN_S = 1.0
 STRIP_HEIGHT = 360
 
 
-def draw_strip(video: Path, event: Event, time_s: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def draw_strip(
+    video: Path, event: Event, time_s: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, rotate: Rotation = 0
+) -> np.ndarray:
     """Return (`STRIP_HEIGHT`, W, 3) uint8 BGR: frames around the alert that show the person, with skeleton and time.
 
     Args:
         video: the clip.
         event: the alert.
         time_s: (T,) times of the processed frames in seconds.
-        keypoints: (T, K, 2) pixels, of the person who raised the alert.
+        keypoints: (T, K, 2) pixels, of the alarmed person.
         scores: (T, K); 0 where the person was not seen.
+        rotate: degrees clockwise by which images are turned.
 
     Raises:
         FalldetError: the video can't be read.
@@ -38,7 +41,7 @@ def draw_strip(video: Path, event: Event, time_s: np.ndarray, keypoints: np.ndar
     wanted = [int(seen[np.argmin(np.abs(time_s[seen] - moment))]) for moment in moments]
     row_at = {round(float(time_s[row]), 3): row for row in wanted}
     tiles: dict[int, np.ndarray] = {}
-    for frame in read_frames(video):
+    for frame in read_frames(video, rotate):
         row = row_at.get(round(frame.time_s, 3))
         if row is not None:
             image = frame.image.copy()

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from falldet.data.annotations import SPLIT_NAMES, Annotation, dump_annotations
-from falldet.data.manifest import ClipRecord
+from falldet.data.consistency import warn_of_shared_subjects
+from falldet.data.manifest import ClipRecord, check_times
 from falldet.data.splits import complete_splits
 from falldet.errors import FalldetError
 from falldet.extraction.pose_cache import PoseSequence, pose_cache
@@ -20,6 +21,7 @@ from falldet.pipeline.config import Config
 from falldet.runtime.parallel import map_clips
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.tracking import PoseTracker, TrackerSettings
+from falldet.terminal import printable
 from falldet.types import NO_TRACK
 
 NamedClip = tuple[str, ClipRecord]
@@ -86,7 +88,12 @@ class ExtractionResult:
 
 
 def extract(
-    clips: Sequence[ClipRecord], out: Path, job: ExtractionJob, seed: int = 0, jobs: int = 1
+    clips: Sequence[ClipRecord],
+    out: Path,
+    job: ExtractionJob,
+    seed: int = 0,
+    jobs: int = 1,
+    skipped: Sequence[tuple[Path, str]] = (),
 ) -> ExtractionResult:
     """Write the annotations of `clips` to `out`, and a line on every clip to `<out stem>_report.csv` in its folder.
 
@@ -98,6 +105,7 @@ def extract(
         job: how clips are annotated.
         seed: seed of the split of clips that have none.
         jobs: number of processes; the annotation file doesn't depend on it.
+        skipped: files that were left out before, with the reason, for the report.
 
     Raises:
         FalldetError: no clip can be used, or a file can't be written.
@@ -107,7 +115,7 @@ def extract(
         raise FalldetError(f"seed = {seed} must be at least 0")
     names = frame_dirs([clip.path for clip in clips])
     outcomes = map_clips(job, list(zip(names, clips, strict=True)), jobs, "poses")
-    used, annotations, left_out = [], [], []
+    used, annotations, left_out = [], [], list(skipped)
     for clip, outcome in zip(clips, outcomes, strict=True):
         if isinstance(outcome, FalldetError):
             left_out.append((clip.path, str(outcome)))
@@ -115,6 +123,7 @@ def extract(
             used.append(clip)
             annotations.append(outcome)
     splits = complete_splits(used, seed)
+    warn_of_shared_subjects(used, splits)
     annotated = [AnnotatedClip(*each) for each in zip(used, annotations, splits, strict=True)]
     report = out.with_name(f"{out.stem}_report.csv")
     _write_report(report, annotated, left_out)
@@ -125,7 +134,7 @@ def extract(
 
 
 def frame_dirs(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each clip: its path below the common folder, without the suffix where that is unique."""
+    """Return a printable name for each clip: its path below the common folder, without suffix where that is unique."""
     absolute = [path.absolute() for path in paths]
     shared = min((path.parent for path in absolute), key=lambda parent: len(parent.parts))
     while not all(path.is_relative_to(shared) for path in absolute):
@@ -133,7 +142,9 @@ def frame_dirs(paths: Sequence[Path]) -> list[str]:
     full = [path.relative_to(shared).as_posix() for path in absolute]
     short = [str(Path(name).with_suffix("")) for name in full]
     counts = Counter(short)
-    return [name if counts[stem] > 1 else stem for name, stem in zip(full, short, strict=True)]
+    names = [printable(name if counts[stem] > 1 else stem) for name, stem in zip(full, short, strict=True)]
+    repeated = Counter(names)
+    return [f"{name}_{row}" if repeated[name] > 1 else name for row, name in enumerate(names)]
 
 
 def annotate(clip: ClipRecord, name: str, poses: PoseSequence, tracker: TrackerSettings, people: int = 1) -> Annotation:
@@ -150,8 +161,9 @@ def annotate(clip: ClipRecord, name: str, poses: PoseSequence, tracker: TrackerS
         people: most people kept.
 
     Raises:
-        FalldetError: no person was tracked in the clip.
+        FalldetError: no person was tracked in the clip, or its labeled falls reach beyond its end.
     """
+    check_times(clip, float(poses.time_s[-1]))
     falls = [interval.descent for interval in clip.fall_intervals]
     weights = np.ones(len(poses.time_s))
     for start_s, end_s in falls:
@@ -206,7 +218,15 @@ def _write_report(path: Path, annotated: Sequence[AnnotatedClip], left_out: Sequ
         for each in annotated:
             visible = int((each.annotation["keypoint_score"][0] > 0).any(axis=1).sum())
             rows.writerow(
-                (each.clip.path, 1, each.split, each.clip.label, each.annotation["total_frames"], visible, "")
+                (
+                    printable(each.clip.path),
+                    1,
+                    each.split,
+                    each.clip.label,
+                    each.annotation["total_frames"],
+                    visible,
+                    "",
+                )
             )
         for video, reason in left_out:
-            rows.writerow((video, 0, "", "", "", "", reason))
+            rows.writerow((printable(video), 0, "", "", "", "", printable(reason)))

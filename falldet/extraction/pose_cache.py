@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 
 from falldet.build import build_pose_source
 from falldet.errors import FalldetError
-from falldet.io.files import atomic_write, sha256_of
-from falldet.io.video import read_frames
+from falldet.io.arrays import read_arrays
+from falldet.io.files import atomic_write, sha256_of, sweep_parts
+from falldet.io.video import Rotation, read_frames
 from falldet.models.checkpoints import find_checkpoint
 from falldet.models.zoo import CHECKPOINTS
 from falldet.pipeline.config import Config
@@ -23,6 +23,7 @@ from falldet.pose.exported import find_network, int8_network
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.source import EMBEDDED, PoseSettings, PoseSource
 from falldet.pose.topdown import TopDownSettings
+from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
 logger = logging.getLogger(__name__)
@@ -76,24 +77,43 @@ class PoseSequence:
     def load(cls, path: Path) -> PoseSequence:
         """Read a sequence; raises ValueError where the file is damaged or of another format."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                version = int(arrays["format"])
-                values = {name: arrays[name] for name in cls.__dataclass_fields__}
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            values = read_arrays(path, ["format", *cls.__dataclass_fields__])
+            version = int(values.pop("format"))
+        except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
         if version != FORMAT:
             raise ValueError(f"{path} has format {version}, not {FORMAT}")
+        frames, people = len(values["time_s"]), len(values["scores"])
+        shapes = {
+            "time_s": (frames,),
+            "counts": (frames,),
+            "keypoints": (people, JOINT_COUNT, 2),
+            "scores": (people, JOINT_COUNT),
+            "boxes": (people, 4),
+            "box_scores": (people,),
+            "image_hw": (2,),
+        }
+        wrong = [
+            name
+            for name, shape in shapes.items()
+            if values[name].shape != shape or values[name].dtype.kind not in "iuf"
+        ]
+        if wrong or values["counts"].sum() != people or (values["counts"] < 0).any() or not frames:
+            raise ValueError(f"{path} is damaged: {', '.join(wrong) or 'counts'} has a wrong shape")
         height, width = values.pop("image_hw").tolist()
         return cls(**values, image_hw=(height, width))
 
 
-def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
+def estimate_poses(
+    path: Path, pose_source: PoseSource, on_frame: Callable[[], None] = lambda: None, rotate: Rotation = 0
+) -> PoseSequence:
     """Return the poses of every frame of a video.
 
     Args:
         path: a video file.
         pose_source: image in, people out.
         on_frame: called after every frame; may raise to stop.
+        rotate: degrees clockwise by which images are turned.
 
     Raises:
         FalldetError: the video can't be read.
@@ -101,7 +121,7 @@ def estimate_poses(path: Path, pose_source: PoseSource, on_frame: Callable[[], N
     times: list[float] = []
     people: list[People] = []
     pose_source.reset()
-    for frame in read_frames(path):
+    for frame in read_frames(path, rotate):
         times.append(frame.time_s)
         people.append(pose_source.submit(frame.image).result())
         height, width = frame.image.shape[:2]
@@ -120,20 +140,25 @@ class PoseCache:
         folder: holds the files; made where it doesn't exist.
         build_source: returns the pose source; called once, for the first video that is not in the folder.
         source_key: text that differs between pose sources that give different poses.
+        rotate: degrees clockwise by which images are turned.
 
     Raises:
         FalldetError: the folder can't be made.
     """
 
-    def __init__(self, folder: Path, build_source: Callable[[], PoseSource], source_key: str) -> None:
+    def __init__(
+        self, folder: Path, build_source: Callable[[], PoseSource], source_key: str, rotate: Rotation = 0
+    ) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FalldetError(f"can't make the folder {folder}: {error.strerror}; choose another one") from None
+        sweep_parts(folder)
         self.folder = folder
         self._build_source = build_source
         self._source: PoseSource | None = None
-        self._source_key = source_key
+        self._source_key = f"{source_key} rotate={rotate}" if rotate else source_key
+        self._rotate: Rotation = rotate
 
     def poses(self, video: Path, on_frame: Callable[[], None] = lambda: None) -> PoseSequence:
         """Return the poses of `video`, from the folder or estimated now; a damaged file is replaced.
@@ -153,13 +178,15 @@ class PoseCache:
                 logger.warning("%s; estimating the poses of %s again", error, video)
         if self._source is None:
             self._source = self._build_source()
-        sequence = estimate_poses(video, self._source, on_frame)
+        sequence = estimate_poses(video, self._source, on_frame, self._rotate)
         sequence.save(path)
         return sequence
 
     def path_of(self, video: Path) -> Path:
         """Return the file of the poses of `video`, whether it exists or not; raises FalldetError without the video."""
         digest = hashlib.sha256(self._source_key.encode())
+        if video.exists() and not video.is_file():
+            raise FalldetError(f"{video} is no file but a folder, a pipe or a device; give a video file")
         try:
             with video.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -183,9 +210,8 @@ def pose_cache(folder: Path, config: Config, device: str = "CPU") -> PoseCache:
         FalldetError: the folder can't be made, or a network is unknown.
     """
     pose, movenet, topdown = config.pose, config.with_threads(1).movenet, config.with_threads(1).topdown
-    return PoseCache(
-        folder, lambda: build_pose_source(pose, movenet, topdown, device), poses_key(pose, movenet, topdown)
-    )
+    key = poses_key(pose, movenet, topdown)
+    return PoseCache(folder, lambda: build_pose_source(pose, movenet, topdown, device), key, config.video.rotate)
 
 
 def poses_key(pose: PoseSettings, movenet: MoveNetSettings, topdown: TopDownSettings) -> str:

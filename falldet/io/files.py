@@ -1,19 +1,22 @@
-"""Atomic writing of finished files, and their sha256."""
+"""Atomic writing of finished files, what a killed process left of them, and their sha256."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from falldet.errors import FalldetError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_PART_NAME = re.compile(r"\..+\.[a-z0-9_]{8}\.part")  # as `tempfile.mkstemp` makes it
 
 
 @contextmanager
@@ -28,10 +31,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, name = _locked_part(path)
     except OSError as error:
         raise FalldetError(f"can't write {path}: {error.strerror}; choose another place") from None
-    os.close(descriptor)
     part = Path(name)
     try:
         yield part
@@ -43,6 +45,41 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise FalldetError(f"can't write {path}: {error.strerror}; make room or choose another place") from None
     finally:
         part.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def sweep_parts(folder: Path) -> list[Path]:
+    """Delete the temporary files that processes killed while writing left in a folder; return which.
+
+    A file that a live process writes is locked, and stays. Files of other programs have other names.
+    """
+    swept = []
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if _PART_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink() and _is_stale(path):
+                path.unlink(missing_ok=True)
+                swept.append(path)
+    return swept
+
+
+def _locked_part(path: Path) -> tuple[int, str]:
+    """Return the descriptor and the name of a temporary file for `path`, locked as long as the descriptor is open."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with suppress(OSError):  # some network drives have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(name):  # a sweep did not come in between
+            return descriptor, name
+        os.close(descriptor)
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

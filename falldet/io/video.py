@@ -1,4 +1,4 @@
-"""Video input with PyAV: frames with exact timestamps from files, network streams and webcams.
+"""Video input with PyAV: frames with exact timestamps from files, pipes, network streams and webcams.
 
 No more than a few frames are in memory at once. `falldet.io.video_writer` is the way out.
 """
@@ -6,10 +6,12 @@ No more than a few frames are in memory at once. `falldet.io.video_writer` is th
 from __future__ import annotations
 
 import logging
-import re
+import threading
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.error
@@ -17,74 +19,69 @@ import cv2
 import numpy as np
 
 from falldet.errors import FalldetError
+from falldet.io import container as opening
+from falldet.io.addresses import redacted
+from falldet.io.container import open_source
+from falldet.io.frame_times import FrameTimes
+from falldet.io.source_kind import SourceKind
+from falldet.io.video_info import FORMATS_WITHOUT_CLOCK, VideoInfo, codec_threads, info_of, sample_aspect, stated_rate
 from falldet.types import Frame
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+    f".{name}"
+    for names in (
+        "mp4 m4v mov avi mkv webm wmv asf flv f4v 3gp 3g2 ogv divx mxf",
+        "mpg mpeg m2v mpe vob ts mts m2ts m2t dav",
+        "264 h264 265 h265 hevc mjpg mjpeg y4m",
+    )
+    for name in names.split()
 )
-DEFAULT_FPS = 25.0
-"""Frame rate assumed for a source that states none."""
-
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 10.0
 MISSING_SHARE = 0.05
 """A file that lacks more than this share of both its frames and its length is reported as truncated."""
 
-_SMALL_FRAME_PIXELS = 1280 * 720
-_ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+Rotation = Literal[0, 90, 180, 270]
+
+_TS_DISCONT = 0x0200
+"""FFmpeg's AVFMT_TS_DISCONT: the clock of the format may leap."""
+
+_CLOCKWISE = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 @dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """Metadata of a source, from its container, before any frame is decoded.
+class VideoSettings:
+    """How images are read.
 
     Attributes:
-        fps: nominal frame rate; `DEFAULT_FPS` where the container has none.
-        frames: number of frames; None where it is unknown, as for a live stream.
-        duration_s: length in seconds; None where it is unknown.
+        rotate: degrees clockwise by which images are turned after the rotation that the file states: 0, 90, 180 or 270.
+            For a camera mounted sideways or upside down: people must stand upright.
     """
 
-    fps: float
-    frames: int | None
-    duration_s: float | None
-
-
-def codec_threads(width: int, height: int) -> int:
-    """Return the number of threads to decode or encode frames of this size with.
-
-    0 leaves the choice to the codec, whose threads cost more than they bring up to 1280 x 720 pixels.
-    """
-    return 1 if width * height <= _SMALL_FRAME_PIXELS else 0
-
-
-def is_stream(source: str | Path) -> bool:
-    """Return True for a URL (rtsp://...) or the index of a webcam, False for the path of a file."""
-    return bool(re.match(r"^([a-z][a-z0-9+.-]+://|\d+$)", str(source)))
-
-
-def redacted(source: str | Path) -> str:
-    """Return the name of a source for messages: a path, or a URL without user name and password."""
-    return re.sub(r"(?<=://)[^/]*@", "", str(source)) if is_stream(source) else str(source)
+    rotate: Rotation = 0
 
 
 class VideoReader:
-    """An opened source: its metadata and its frames, for one opening of the file, stream or webcam.
+    """A source opened once: its metadata and its frames.
 
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing,
-    the nominal rate fills in. The first frame is at 0 s. Rotation metadata is applied. A truncated file yields the
-    frames before the break, and frames that can't be decoded are skipped; both are logged as warnings.
+    the nominal rate or the arrival fills in, see `FrameTimes`. The first frame is at 0 s. Rotation metadata is applied,
+    and pixels that are not square are made so by enlarging the image. Of several video tracks the film is read, not a
+    cover picture or a preview. A truncated file yields the frames before the break, and frames that can't be decoded
+    are skipped; both are logged as warnings.
 
     Args:
-        source: a file, an RTSP or HTTP URL, or the index of a webcam.
+        source: a file, a pipe, an RTSP or HTTP URL, or the number or device of a webcam.
+        rotate: degrees clockwise by which images are turned: 0, 90, 180 or 270.
 
     Attributes:
         source: as given.
         info: metadata of the source.
+        is_live: whether frames come at their own pace, and may stop coming.
+        broken_off: once the frames have ended, why a live source gave no more; empty for a source that is complete.
 
     Raises:
-        FalldetError: the source can't be opened or has no video.
+        FalldetError: the source can't be opened or has no video that can be decoded.
 
     Example:
         >>> with VideoReader("video.mp4") as reader:
@@ -93,10 +90,14 @@ class VideoReader:
         ...         print(frame.time_s, frame.image.shape)
     """
 
-    def __init__(self, source: str | Path) -> None:
-        self.source = source
-        self._container = _open(source)
-        self.info = _info(self._container)
+    def __init__(self, source: str | Path, rotate: Rotation = 0) -> None:
+        self.source, self._rotate = source, rotate
+        self._name = redacted(source)
+        self._opened = open_source(source, self._name)
+        self._reading, self._closed = threading.Lock(), False  # the lock is held while FFmpeg works on the container
+        self.info = info_of(self._opened)
+        self.is_live = self._opened.kind.is_live
+        self.broken_off = ""
 
     def __enter__(self) -> VideoReader:
         return self
@@ -105,8 +106,11 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the source."""
-        self._container.close()
+        """Close the source; one that another thread still waits for is left to the end of the process."""
+        self._closed = True
+        if self._reading.acquire(timeout=0.5):
+            self._opened.container.close()
+            self._reading.release()
 
     def frames(self) -> Generator[Frame, None, None]:
         """Yield the frames in presentation order, once.
@@ -114,30 +118,91 @@ class VideoReader:
         Raises:
             FalldetError: not a single frame can be decoded.
         """
-        stream = self._container.streams.video[0]
-        stream.codec_context.thread_count = codec_threads(stream.width, stream.height)
-        stream.thread_type = "AUTO"
-        period_s = 1.0 / self.info.fps
-        index, first_s, last_s = 0, None, -period_s
-        for decoded in _decode(self._container, self.source):
-            pts_s = decoded.time
-            if pts_s is not None and first_s is None:
-                first_s = pts_s - (last_s + period_s)
-            time_s = pts_s - first_s if pts_s is not None and first_s is not None else last_s + period_s
-            if time_s <= last_s:  # a repeated or backward timestamp
-                time_s = last_s + period_s
-            yield Frame(index, float(time_s), to_bgr(decoded))
-            index, last_s = index + 1, time_s
+        track, index = self._opened.track, 0
+        track.codec_context.thread_count = codec_threads(track.width, track.height)
+        track.codec_context.thread_type = "AUTO"
+        times, by_container = self._times()
+        aspect = sample_aspect(track, self._name)
+        for decoded in self._decode():
+            now_s = time.monotonic()
+            pts_s = now_s if by_container is None else decoded.time if by_container else None
+            time_s = times.next(pts_s, now_s)
+            yield Frame(index, float(time_s), to_bgr(decoded, self._rotate, aspect))
+            index += 1
         if index == 0:
-            raise FalldetError(f"no frame could be read from {redacted(self.source)}; is the file complete?")
-        self._warn_if_truncated(index, last_s + period_s)
+            reason = f": {self.broken_off}" if self.broken_off else "; is the file complete?"
+            raise FalldetError(f"no frame could be read from {self._name}{reason}")
+        self._tell_end(index, times.last_s + 1 / self.info.fps)
+
+    def _times(self) -> tuple[FrameTimes, bool | None]:
+        """Return the clock, and whether it takes the container's timestamps; None: it takes the arrival."""
+        opened, form = self._opened, self._opened.container.format
+        has_clock = form.name not in FORMATS_WITHOUT_CLOCK
+        leaps = bool(form.flags & _TS_DISCONT)
+        times = FrameTimes(self._name, 1 / self.info.fps, leaps, self.is_live and not self.info.duration_s)
+        if has_clock:
+            return times, True
+        if stated_rate(opened.track) is None:
+            if self.is_live:
+                return times, None
+            cure = "if that is wrong: ffmpeg -r RATE -i IN -c copy OUT.mp4"
+            logger.warning("%s states no frame rate; %g a second are assumed; %s", self._name, self.info.fps, cure)
+        return times, False
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        packets, damaged, seen_s = self._opened.packets(), 0, time.monotonic()
+        while (packet := self._next_packet(packets)) is not None:
+            try:
+                for frame in self._decoded(packet):
+                    yield frame
+                    seen_s = time.monotonic()
+            except av.error.FFmpegError:
+                damaged += 1
+            if self.is_live and time.monotonic() - seen_s > opening.READ_TIMEOUT_S:
+                self.broken_off = f"no image for {opening.READ_TIMEOUT_S:g} s, though other data came"
+                break
+        if damaged:
+            logger.warning("%s: %d damaged frames are skipped", self._name, damaged)
+
+    def _next_packet(self, packets: Iterator[av.Packet]) -> av.Packet | None:
+        try:
+            with self._reading:  # a closed container must not be read
+                return None if self._closed else next(packets, None)
+        except av.error.FFmpegError as error:
+            if self.is_live:
+                silent = isinstance(error, av.error.ExitError)
+                self.broken_off = f"no data for {opening.READ_TIMEOUT_S:g} s" if silent else str(error.strerror)
+            else:
+                logger.warning("%s is truncated (%s); the frames before are used", self._name, error.strerror)
+            return None
+
+    def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
+        if packet.stream.index != self._opened.track.index:  # stream_index of the last, empty packets is 0
+            return []
+        with self._reading:
+            frames = [] if self._closed else packet.decode()
+        return [frame for frame in frames if isinstance(frame, av.VideoFrame) and frame.width and frame.height]
+
+    def _tell_end(self, count: int, length_s: float) -> None:
+        """Tell a file that is truncated; tell a live source that broke off."""
+        if not self.is_live:
+            self._warn_if_truncated(count, length_s)
+            return
+        stated_s = self.info.duration_s
+        if stated_s and length_s >= stated_s * (1 - MISSING_SHARE) - 1:
+            self.broken_off = ""
+        elif not self.broken_off and self._opened.kind is not SourceKind.PIPE:
+            self.broken_off = (
+                "the server ended it" if self._opened.kind is SourceKind.ADDRESS else "the camera ended it"
+            )
+        if self.broken_off:
+            logger.warning("%s broke off after %.1f s: %s", self._name, length_s, self.broken_off)
 
     def _warn_if_truncated(self, count: int, length_s: float) -> None:
-        stream = self._container.streams.video[0]
-        stated, stated_s = stream.frames, float((stream.duration or 0) * (stream.time_base or 0))
+        track = self._opened.track
+        stated, stated_s = track.frames, float((track.duration or 0) * (track.time_base or 0))
         if count < stated * (1 - MISSING_SHARE) and length_s < stated_s * (1 - MISSING_SHARE):
-            name = redacted(self.source)
-            logger.warning("%s is truncated: it has %d of %d frames; these are used", name, count, stated)
+            logger.warning("%s is truncated: it has %d of %d frames; these are used", self._name, count, stated)
 
 
 def probe(source: str | Path) -> VideoInfo:
@@ -149,8 +214,8 @@ def probe(source: str | Path) -> VideoInfo:
         return reader.info
 
 
-def read_frames(source: str | Path) -> Generator[Frame, None, None]:
-    """Yield the frames of a file, an RTSP or HTTP URL, or the index of a webcam; see `VideoReader`.
+def read_frames(source: str | Path, rotate: Rotation = 0) -> Generator[Frame, None, None]:
+    """Yield the frames of a file, a pipe, an RTSP or HTTP URL, or a webcam; see `VideoReader`.
 
     Example:
         >>> for frame in read_frames("video.mp4"):
@@ -159,77 +224,23 @@ def read_frames(source: str | Path) -> Generator[Frame, None, None]:
     Raises:
         FalldetError: the source can't be opened, has no video, or not a single frame can be decoded.
     """
-    with VideoReader(source) as reader:
+    with VideoReader(source, rotate) as reader:
         yield from reader.frames()
 
 
-def _info(container: av.container.InputContainer) -> VideoInfo:
-    stream = container.streams.video[0]
-    fps = _frame_rate(stream)
-    duration_s = None
-    if stream.duration and stream.time_base:
-        duration_s = float(stream.duration * stream.time_base)
-    elif container.duration:
-        duration_s = container.duration / av.time_base
-    frames = stream.frames or (round(duration_s * fps) if duration_s else None)
-    return VideoInfo(fps, frames, duration_s)
+def to_bgr(frame: av.VideoFrame, rotate: Rotation = 0, sample_aspect: float = 1.0) -> np.ndarray:
+    """Return a decoded frame as (H, W, 3) uint8 BGR, with square pixels and rotated as its metadata says.
 
-
-def _open(source: str | Path) -> av.container.InputContainer:
-    name, options, form = str(source), {}, None
-    if name.isdigit():
-        name, form = f"/dev/video{name}", "v4l2"
-    elif name.startswith("rtsp://"):
-        options = {"rtsp_transport": "tcp"}
-    elif not is_stream(source):
-        _check_file(Path(source))
-    try:
-        container = av.open(name, format=form, options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        cure = "check the address" if is_stream(source) else "is it a complete video?"
-        raise FalldetError(f"can't read {redacted(source)} as video: {reason}; {cure}") from None
-    if not container.streams.video:
-        container.close()
-        raise FalldetError(f"{redacted(source)} holds no video, only other streams; give a video file")
-    return container
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise FalldetError(f"no such video: {path}; check the path")
-    if path.is_dir():
-        raise FalldetError(f"{path} is a folder; give one video file")
-    if path.stat().st_size == 0:
-        raise FalldetError(f"{path} is empty (0 bytes); copy it again")
-
-
-def _decode(container: av.container.InputContainer, source: str | Path) -> Iterator[av.VideoFrame]:
-    damaged = 0
-    try:
-        for packet in container.demux(video=0):
-            try:
-                decoded = packet.decode()
-            except av.error.InvalidDataError:
-                damaged += 1
-                continue
-            yield from (frame for frame in decoded if frame.width and frame.height)
-    except av.error.FFmpegError as error:
-        logger.warning("%s is truncated (%s); the frames before are used", redacted(source), error.strerror)
-    if damaged:
-        logger.warning("%s: %d damaged frames are skipped", redacted(source), damaged)
-
-
-def _frame_rate(stream: av.VideoStream) -> float:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 0 < rate < 1000:
-            return float(rate)
-    return DEFAULT_FPS
-
-
-def to_bgr(frame: av.VideoFrame) -> np.ndarray:
-    """Return a decoded frame as (H, W, 3) uint8 BGR, rotated as its metadata says."""
+    Args:
+        frame: as FFmpeg gives it.
+        rotate: degrees clockwise by which it is turned further.
+        sample_aspect: width of a pixel divided by its height; the image is enlarged to make pixels square.
+    """
     # One thread: for a frame of ordinary size, waking others takes longer than the conversion.
     image = frame.reformat(format="bgr24", threads=1).to_ndarray()
-    rotation = _ROTATIONS.get(round(frame.rotation) % 360)
+    if sample_aspect != 1:
+        height, width = image.shape[:2]
+        size = (round(width * max(sample_aspect, 1.0)), round(height * max(1 / sample_aspect, 1.0)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    rotation = _CLOCKWISE.get((rotate - round(frame.rotation)) % 360)
     return image if rotation is None else cv2.rotate(image, rotation)

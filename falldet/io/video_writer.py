@@ -1,33 +1,55 @@
-"""Video output with PyAV: H.264 in an .mp4, each frame at its own time."""
+"""Video output with PyAV: H.264 in an .mp4, each frame at its own time, playable at any moment."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, suppress
+import io
+import os
+from contextlib import suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
+import av.error
 import cv2
 import numpy as np
 
-from falldet.io.files import atomic_path
-from falldet.io.video import DEFAULT_FPS, codec_threads
+from falldet.errors import FalldetError
+from falldet.io.video_info import DEFAULT_FPS, codec_threads
 
 TIME_BASE = Fraction(1, 90_000)
 PRESET = "ultrafast"
 """x264's: half the processor time of "superfast" at equal quality, for 1.2 to 1.8 times the bytes."""
 
 
-class _Discarded(Exception):
-    """Raised to leave the temporary file without a name."""
+UNFINISHED = ".unfinished"
+"""Stands before the suffix while a video is written."""
+
+FRAGMENT_S = 1.0
+"""A killed process loses at most the video of this time. Higher: a smaller unfinished file."""
+
+
+class _WholeWrites(io.FileIO):
+    """A file without a buffer, so that nothing is lost with the process, that writes all it is given or raises."""
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        written = 0
+        while written < len(view):
+            written += super().write(view[written:]) or 0
+        return written
 
 
 class VideoWriter:
-    """Writes frames as H.264 in an .mp4; the file appears under its name only when it is complete.
+    """Writes frames as H.264 in an .mp4; the file appears under its name when it is complete.
+
+    Until then it is NAME.unfinished.mp4 in the same folder, which plays at any moment, also after the process was
+    killed: FFmpeg writes it in fragments and makes an ordinary file of it at the end.
 
     A context manager. Leaving it through an exception discards the file, except for Ctrl-C, which keeps the frames
-    written so far as a file that plays. Without a frame there is no file.
+    written so far. Without a frame there is no file.
 
     Args:
         path: the .mp4 file; missing folders are created.
@@ -35,7 +57,7 @@ class VideoWriter:
         crf: x264 quality. Higher: a smaller file, more artifacts.
 
     Raises:
-        FalldetError: the folder can't be written; at the first frame.
+        FalldetError: the folder can't be written, at the first frame; or the disk is full.
 
     Example:
         >>> with VideoWriter("copy.mp4") as writer:
@@ -49,7 +71,7 @@ class VideoWriter:
         self._crf = crf
         self._container: av.container.OutputContainer | None = None
         self._stream: av.VideoStream | None = None
-        self._file = ExitStack()  # holds the temporary file from the first frame on
+        self._file: io.FileIO | None = None  # from the first frame on
         self._last_pts = -1
 
     def __enter__(self) -> VideoWriter:
@@ -79,27 +101,66 @@ class VideoWriter:
         self._last_pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
         frame.pts = self._last_pts
         frame.time_base = TIME_BASE
-        self._container.mux(self._stream.encode(frame))
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except (OSError, av.error.FFmpegError) as error:
+            raise self._failure(error) from None
 
     def close(self, keep: bool = True) -> None:
         """Complete the file and give it its name; with keep=False discard it."""
-        if self._container is None or self._stream is None:
+        if self._file is None or self._container is None or self._stream is None:
             return
-        container, self._container = self._container, None
-        with suppress(_Discarded), self._file, closing(container):
-            if not keep:
-                raise _Discarded
-            container.mux(self._stream.encode(None))
+        file, container = self._file, self._container
+        self._file = self._container = None
+        unfinished = Path(os.fsdecode(file.name))
+        try:
+            if keep:
+                container.mux(self._stream.encode(None))
+                container.close()
+                file.close()
+                os.replace(unfinished, self.path)
+        except (OSError, av.error.FFmpegError) as error:
+            raise self._failure(error) from None
+        finally:
+            _abandon(container)
+            file.close()
+            unfinished.unlink(missing_ok=True)
 
     def _start(self, width: int, height: int) -> None:
-        part = self._file.enter_context(atomic_path(self.path))
-        self._container = av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
+        self._file = self._create()
+        movflags = "+frag_keyframe+hybrid_fragmented"
+        options = {"movflags": movflags, "frag_duration": f"{FRAGMENT_S * 1e6:.0f}", "flush_packets": "1"}
+        self._container = av.open(self._file, "w", format="mp4", options=options)
         stream = self._container.add_stream("libx264", rate=self._rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = TIME_BASE
         stream.codec_context.thread_count = codec_threads(width, height)
         stream.options = {"preset": PRESET, "crf": str(self._crf)}
         self._stream = stream
+
+    def _create(self) -> io.FileIO:
+        """Create the unfinished file; its name is numbered where another one, of a killed process, is in the way."""
+        for number in count(1):
+            suffix = UNFINISHED if number == 1 else f"{UNFINISHED}-{number}"
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                return _WholeWrites(self.path.with_name(f"{self.path.stem}{suffix}{self.path.suffix}"), "x+")
+            except FileExistsError as error:
+                if self.path.parent.is_dir():
+                    continue
+                raise self._failure(error) from None
+            except OSError as error:
+                raise self._failure(error) from None
+        raise AssertionError
+
+    def _failure(self, error: OSError | av.error.FFmpegError) -> FalldetError:
+        return FalldetError(f"can't write {self.path}: {error.strerror}; make room or choose another place")
+
+
+def _abandon(container: av.container.OutputContainer) -> None:
+    """Close a container that may have failed, whatever it says."""
+    with suppress(OSError, ValueError, av.error.FFmpegError):
+        container.close()
 
 
 def _even(image: np.ndarray) -> np.ndarray:

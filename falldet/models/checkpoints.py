@@ -14,6 +14,7 @@ from falldet.models.downloads import Url
 from falldet.models.resumable_file import SourceError, mismatch, open_resumable, sweep_parts
 from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS, Checkpoint
+from falldet.terminal import shown
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +74,10 @@ def _given_path(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    near = difflib.get_close_matches(str(name_or_path), CHECKPOINTS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name_or_path)[:80], CHECKPOINTS, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise FalldetError(
-        f"no file and no known checkpoint {str(name_or_path)!r}{hint} "
+        f"no file and no known checkpoint {shown(str(name_or_path), 200)}{hint} "
         f"Known names: {', '.join(sorted(CHECKPOINTS))}; a path must point to an existing file"
     )
 

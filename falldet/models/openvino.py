@@ -1,18 +1,29 @@
-"""OpenVINO: the one core of the process, the cache of compiled models, and the metadata of model files."""
+"""OpenVINO: its import, the one core of the process, the cache of compiled models, and the metadata of model files.
+
+Importing OpenVINO or NNCF sends a usage message to an analytics service of its maker and keeps an identifier in the
+home folder, unless the package openvino_telemetry is missing. This module makes it missing before the first import:
+all of falldet imports OpenVINO from here, in worker processes as well. `tests/unit/test_layers.py` holds it.
+https://github.com/openvinotoolkit/telemetry  Delete when it asks first.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import logging
+import math
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
-
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
 from falldet.models.checkpoints import cache_folder
+from falldet.terminal import shown
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # its import fails: callers have a substitute
+import openvino  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +109,40 @@ def read_metadata(model: openvino.Model, *names: str) -> dict[str, str]:
 
     Args:
         model: as OpenVINO read it from the file.
-        names: entries to read, without the prefix; missing ones are left out of the result.
+        names: entries to read, without the prefix; those that are missing or no text are left out of the result.
     """
     found = {}
     for name in names:
         path = ["framework", f"{METADATA_PREFIX}{name}"]
-        if model.has_rt_info(path):
-            found[name] = str(model.get_rt_info(path).astype(str))
+        try:
+            if model.has_rt_info(path):
+                found[name] = str(model.get_rt_info(path).astype(str))
+        except (UnicodeDecodeError, RuntimeError):
+            logger.debug("the entry %s of the metadata is no text", name)
     return found
+
+
+def metadata_number(written: Mapping[str, str], name: str, low: float, high: float, path: Path) -> float:
+    """Return an entry of a model file's metadata as a number.
+
+    Args:
+        written: the entries, of `read_metadata`.
+        name: the entry.
+        low: smallest number allowed.
+        high: largest number allowed.
+        path: the model file, for the message.
+
+    Raises:
+        FalldetError: the entry is missing, no number, or out of range.
+    """
+    text = written.get(name, "")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise FalldetError(
+            f"{path}: its metadata has {name} = {shown(text)}, not a number from {low:g} to {high:g}; export it again "
+            "with tools/export.py"
+        )
+    return number

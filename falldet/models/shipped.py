@@ -8,6 +8,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder(name: str) -> Path:
-    """Return the folder `name` ("checkpoints" or "configs"): inside the installed package, or next to it in a checkout."""
+    """Return the folder "checkpoints" or "configs": inside the installed package, or next to it in a checkout."""
     installed = PACKAGE / name
     return installed if installed.is_dir() else PACKAGE.parent / name

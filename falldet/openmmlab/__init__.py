@@ -1,8 +1,8 @@
 """Training and baseline inference: the only package that imports torch, MMEngine and the OpenMMLab libraries.
 
 Importing it makes the installed wheels usable (`compat`), makes checkpoint loading safe (`checkpoint`) and registers
-falldet's dataset, sampler, transforms, backbone, metric and hook under the names in the configs (`aliases` has former
-names).
+falldet's dataset, sampler, transforms, backbone, metric and hook under the names in the configs; `aliases` has former
+names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ import importlib
 
 from falldet.errors import FalldetError
 
-_REGISTERED = ("transforms", "dataset", "samplers", "augmentation", "backbones", "metrics", "hooks", "aliases")
+_REGISTERED = (
+    "transforms",
+    "dataset",
+    "samplers",
+    "augmentation",
+    "backbones",
+    "metrics",
+    "hooks",
+    "random_state",
+    "aliases",
+)
 
 
 def _load() -> None:

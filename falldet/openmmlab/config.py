@@ -1,8 +1,11 @@
-"""MMEngine configs of training runs: read with overrides, and found in the folder of a checkpoint."""
+"""MMEngine configs that the user names to train, test and export: they are Python code, and run.
+
+`falldet.openmmlab.checked_config` reads those of others, which never run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,9 @@ from mmengine.config import Config
 
 from falldet.config import parse_override, place_of
 from falldet.errors import FalldetError
-from falldet.models.literal_config import read_literal_config
+from falldet.terminal import shown
 
 SPLITS = ("train", "val", "test")
-_OWN_IMPORTS = ["falldet.openmmlab"]
 
 
 def load_config(
@@ -46,16 +48,38 @@ def load_config(
             raise FalldetError("ann_file is a name used inside the config; give the file with --ann-file")
         place_of(name, config)
         config.merge_from_dict({name: value})
-    if ann_files:
-        for split in (split for split in SPLITS if config.get(f"{split}_dataloader")):
-            dataset = innermost_dataset(config, split)
-            dataset["ann_file"] = list(ann_files)
-            config[f"{split}_dataloader"].dataset = dataset
+    replace_annotation_files(config, ann_files)
     if more_ann_files:
         dataset = innermost_dataset(config, "train")
         known = [dataset["ann_file"]] if isinstance(dataset["ann_file"], str) else dataset["ann_file"]
         dataset["ann_file"] = [*known, *more_ann_files]
     return config
+
+
+def replace_annotation_files(config: Config, ann_files: Sequence[str]) -> None:
+    """Let all three data loaders read `ann_files`, where there are any."""
+    for split in (split for split in SPLITS if ann_files and config.get(f"{split}_dataloader")):
+        dataset = innermost_dataset(config, split)
+        dataset["ann_file"] = list(ann_files)
+        config[f"{split}_dataloader"].dataset = dataset
+
+
+def replace_splits(config: Config, splits: Iterable[str]) -> None:
+    """Let the datasets of a split read another split of their files, as `train=xsub_train` says.
+
+    Raises:
+        FalldetError: an entry is not SPLIT=NAME.
+    """
+    for entry in splits:
+        split, _, name = entry.partition("=")
+        if split not in SPLITS or not name:
+            raise FalldetError(f"--splits takes {'=NAME, '.join(SPLITS)}=NAME, got {shown(entry)}")
+        waiting = [config[f"{split}_dataloader"].dataset]
+        while waiting:
+            dataset = waiting.pop()
+            waiting += [dataset[key] for key in ("dataset",) if key in dataset] + list(dataset.get("datasets", ()))
+            if dataset.get("split") == split:
+                dataset["split"] = name
 
 
 def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
@@ -66,39 +90,11 @@ def innermost_dataset(config: Config, split: str) -> dict[str, Any]:
     return dataset
 
 
-def config_beside(checkpoint: str | Path) -> Path:
-    """Return the config in the folder of a checkpoint, checked to run no code.
-
-    The config that a training run writes holds literals alone, and its types are names in OpenMMLab's registries. A
-    file with anything else is refused: checkpoints are shared with their folder, whose contents may be unknown.
-
-    Args:
-        checkpoint: a .pth file in a work dir.
-
-    Raises:
-        FalldetError: the folder has no config or more than one, or the config could run code.
-    """
-    folder = Path(checkpoint).parent
-    found = sorted(folder.glob("*.py"))
-    if len(found) != 1:
-        what = f"{len(found)} configs ({', '.join(path.name for path in found)})" if found else "no config"
-        raise FalldetError(
-            f"{what} beside {checkpoint}; export it with `python tools/export.py CONFIG {checkpoint}`, which names one"
-        )
-    content = read_literal_config(found[0])
-    imports = (content.get("custom_imports") or {}).get("imports", [])
-    dotted = [name for name in _types(content) if "." in name]
-    if "_base_" in content or [name for name in imports if name not in _OWN_IMPORTS] or dotted:
-        raise FalldetError(
-            f"{found[0]} can run code (a base file, an import or a dotted type); read it, then use tools/export.py"
-        )
-    return found[0]
+def as_config(config: Config | str | Path) -> Config:
+    """Return a config as it is, or read from a file that the user trusts, as `load_config` does."""
+    return config if isinstance(config, Config) else load_config(config)
 
 
-def _types(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        own = [str(value["type"])] if "type" in value else []
-        return own + [name for inner in value.values() for name in _types(inner)]
-    if isinstance(value, list | tuple):
-        return [name for inner in value for name in _types(inner)]
-    return []
+def name_of(config: Config) -> str:
+    """Return the name of the file that a config comes from."""
+    return Path(config.filename or "config.py").name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,11 +14,13 @@ from mmaction.datasets import PoseDataset
 from mmaction.registry import DATASETS, TRANSFORMS
 
 from falldet.data.annotations import Annotation, load_annotations
+from falldet.data.splits import drawn_splits
 from falldet.data.window_labels import DrawSettings, TargetSettings, label_windows
 from falldet.errors import FalldetError
 from falldet.openmmlab.transforms import SampleCausal
 from falldet.stages.preprocessing import WINDOW_FRAMES, resample
 from falldet.stages.windows import WindowSettings
+from falldet.terminal import printable, shown
 
 _WINDOW_SETTINGS = (WindowSettings, TargetSettings, DrawSettings)
 
@@ -43,6 +46,11 @@ class FallDataset(PoseDataset):
             as whole events.
         kwargs: as for MMAction2's PoseDataset.
 
+    Attributes:
+        clips: file and name of each clip used.
+        subjects: names of the people in them, as far as they are known.
+        label_counts: number of samples by label.
+
     Raises:
         FalldetError: a file is missing, the split is unknown or has no sample, `window` has an unknown key, or a
             transform would resample the windows again.
@@ -59,6 +67,9 @@ class FallDataset(PoseDataset):
         **kwargs: Any,
     ) -> None:
         self.leave_out = tuple(leave_out)
+        self.clips: set[tuple[str, str]] = set()
+        self.subjects: set[str] = set()
+        self.label_counts: Counter[int] = Counter()
         self.window = window
         self._descents = {} if descents is None else read_descents(descents)
         self._causal = bool(pipeline) and _is_causal(pipeline[0])
@@ -73,7 +84,10 @@ class FallDataset(PoseDataset):
         samples = [sample for path in self.ann_files for sample in self._samples(path)]
         if not samples:
             names = ", ".join(self.ann_files)
-            raise FalldetError(f"split {self.split!r} of {names} holds no sample; extract more clips or choose another")
+            raise FalldetError(
+                f"split {shown(self.split)} of {names} holds no sample; extract more clips or choose another"
+            )
+        self.label_counts = Counter(sample["label"] for sample in samples)
         return samples
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -106,12 +120,14 @@ class FallDataset(PoseDataset):
         content = load_annotations(path)
         annotations = content["annotations"]
         if self.split is not None:
-            splits = content["split"]
+            splits = content["split"] or drawn_splits(annotations, path)
             if self.split not in splits:
-                raise FalldetError(f"{path} has no split {self.split!r}; it has {', '.join(sorted(splits))}")
+                raise FalldetError(_no_split(path, self.split, list(splits)))
             chosen = set(splits[self.split])
             annotations = [annotation for annotation in annotations if annotation["frame_dir"] in chosen]
         annotations = [item for item in annotations if not item["frame_dir"].startswith(self.leave_out)]
+        self.clips |= {(path, item["frame_dir"]) for item in annotations}
+        self.subjects |= {item["subject"] for item in annotations if item.get("subject")}
         if self.window is None:
             yield from annotations  # type: ignore[misc]
             return
@@ -127,6 +143,14 @@ class FallDataset(PoseDataset):
             return annotation
         falls = [[start_s, start_s + lengths[0]] for start_s, _ in annotation.get("fall_intervals", [])]
         return {**annotation, "fall_intervals": falls}
+
+
+def _no_split(path: str, split: str, known: Sequence[str]) -> str:
+    """Return the sentence about a split that a file doesn't have, with the option that names another."""
+    near = [name for name in known if split in name] or list(known)
+    names = ", ".join(shown(name) for name in known[:8])
+    cure = f"use it for {split} with --splits {split}={printable(near[0][:80])}" if near else "make it anew"
+    return f"{path} has no split {shown(split)}; it has {names}; {cure}"
 
 
 def read_descents(path: str | Path) -> dict[str, float]:

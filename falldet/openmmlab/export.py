@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from falldet.io.files import atomic_write
-from falldet.openmmlab.config import load_config
+from falldet.openmmlab.config import as_config, name_of
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.openmmlab.recognizer import build_recognizer, read_preparation
@@ -22,7 +23,9 @@ TOLERANCE = 1e-4
 """Largest difference between the exported and the trained network's fall probability."""
 
 
-def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path) -> Path:
+def export_recognizer(
+    config: Config | str | Path, checkpoint_path: str | Path, onnx_path: str | Path, *more: Path
+) -> Path:
     """Write the recognizer as `onnx_path` and its weights next to it as .pth; return the ONNX file.
 
     Several checkpoints of one config, such as those of several seeds, become one recognizer that gives the mean of
@@ -36,7 +39,7 @@ def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx
     The file is written only after its outputs in OpenVINO have been compared with the network's.
 
     Args:
-        config_path: config of the training run; `config_beside` finds the one in a work dir.
+        config: config of the training run. A file runs as code; `checked_config` builds the one of a work dir without.
         checkpoint_path: a training checkpoint or a state dict.
         onnx_path: the .onnx file to write.
         more: further checkpoints of the same config.
@@ -46,9 +49,9 @@ def export_recognizer(config_path: str | Path, checkpoint_path: str | Path, onnx
             1e-4.
     """
     quiet_libraries()
-    config = load_config(config_path)
+    config = as_config(config)
     preparation = read_preparation(config)
-    metadata = {**preparation.as_metadata(), "config": Path(config_path).name}
+    metadata = {**preparation.as_metadata(), "config": name_of(config)}
     checkpoints = (Path(checkpoint_path), *more)
     network = _FallProbability([build_recognizer(config, checkpoint) for checkpoint in checkpoints]).eval()
     target = Path(onnx_path)

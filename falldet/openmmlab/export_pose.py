@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from falldet.errors import FalldetError
 from falldet.io.files import atomic_write
-from falldet.openmmlab.config import load_config
+from falldet.openmmlab.config import as_config, name_of
 from falldet.openmmlab.inference import build_network, library_of, scope
 from falldet.openmmlab.onnx_file import as_onnx, check_parity
 from falldet.skeleton import FLIP_INDICES
@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 """Largest difference between the outputs of the exported and the original network, relative to the largest output."""
 
 
-def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_path: str | Path) -> Path:
+def export_pose_network(config: Config | str | Path, checkpoint: str | Path, onnx_path: str | Path) -> Path:
     """Write the detector or pose estimator of a config as `onnx_path` and return it.
 
     A detector maps `image` (1, H, W, 3) uint8 BGR, letterboxed, to `boxes` (A, 4) x0 y0 x1 y1 in pixels of its input
@@ -35,7 +35,7 @@ def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_pa
     `falldet.codec` ("heatmap" or "simcc") and `falldet.split_ratio` for a pose estimator.
 
     Args:
-        config_path: a config such as configs/yolox_s_person.py or configs/hrnet_w32_coco.py.
+        config: such as configs/yolox_s_person.py or configs/hrnet_w32_coco.py; a file runs as code.
         checkpoint: its weights.
         onnx_path: the file to write.
 
@@ -43,13 +43,13 @@ def export_pose_network(config_path: str | Path, checkpoint: str | Path, onnx_pa
         FalldetError: config and checkpoint don't match, `falldet.pose` can't decode the outputs, or the outputs in
             OpenVINO differ from the network's.
     """
-    config = load_config(config_path)
-    network = build_network(config_path, checkpoint)
+    config = as_config(config)
+    network = build_network(config, checkpoint)
     if library_of(config) == "mmdet":
         graph, example, names, metadata = _detector(network, config)
     else:
         graph, example, names, metadata = _pose_estimator(network, config)
-    graph, metadata = graph.eval(), {**metadata, "config": Path(config_path).name}
+    graph, metadata = graph.eval(), {**metadata, "config": name_of(config)}
     content = as_onnx(graph, example, names, names[0] == "crops", metadata)
     check_parity(graph, content, [example], TOLERANCE)
     with atomic_write(Path(onnx_path), binary=True) as stream:

@@ -20,10 +20,14 @@ from mmengine.runner import Runner
 import falldet
 from falldet.errors import FalldetError
 from falldet.openmmlab.metrics import COUNTS, FallMetric, write_json
+from falldet.terminal import shown
 from falldet.visualization.plots import confusion_matrix_plot, learning_rate_plot, loss_plot
 
 CHECK_INTERVAL = 50
 """Batches from one check for a finite loss to the next; the loss is read from the device then."""
+
+DIVERGED_LOSS = 100.0
+"""Mean loss of an epoch above which training has diverged; guessing between two classes gives 0.7."""
 
 PACKAGES = ("torch", "mmengine", "onedl-mmengine", "mmcv", "mmcv-lite", "mmaction2", "numpy")
 logger = logging.getLogger(__name__)
@@ -63,8 +67,11 @@ class TrainingHistoryHook(Hook):
         path = Path(runner.work_dir) / "metrics.json"
         if not runner.epoch or not path.is_file():
             return
-        known = json.loads(path.read_text(encoding="utf-8"))["history"]
-        self.history = [record for record in known if record["epoch"] <= runner.epoch]
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))["history"]
+            self.history = [record for record in known if record["epoch"] <= runner.epoch]
+        except (ValueError, LookupError, TypeError, OSError) as error:
+            raise FalldetError(f"{path} is no history of a run ({shown(str(error))}); delete it to resume") from None
         name, rule = _best_rule(runner)
         best = best_record(self.history, name, rule)
         kept = sorted(Path(runner.work_dir).glob(f"best_*_epoch_{best['epoch']}.pth")) if best else []
@@ -97,7 +104,7 @@ class TrainingHistoryHook(Hook):
             FalldetError: the loss is not finite on one of the ranks.
         """
         train_loss = mean_over_ranks(self._loss_sum, self._batches)
-        _check_finite(train_loss, runner.epoch + 1)
+        _check_converging(train_loss, runner.epoch + 1)
         self.history.append(
             {
                 "epoch": runner.epoch + 1,
@@ -207,6 +214,14 @@ def versions() -> dict[str, str]:
 def _check_finite(loss: float, epoch: int) -> None:
     if not math.isfinite(loss):
         raise FalldetError(f"the loss became {loss} in epoch {epoch}; lower optim_wrapper.optimizer.lr")
+
+
+def _check_converging(loss: float, epoch: int) -> None:
+    _check_finite(loss, epoch)
+    if loss > DIVERGED_LOSS:
+        raise FalldetError(
+            f"training diverges: the loss is {loss:.3g} in epoch {epoch}; lower optim_wrapper.optimizer.lr"
+        )
 
 
 def _best_rule(runner: Runner) -> tuple[str, str]:

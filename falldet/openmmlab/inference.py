@@ -17,13 +17,12 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.checkpoint import load_checkpoint
-from falldet.openmmlab.config import load_config
+from falldet.openmmlab.checked_config import LIBRARIES, checked_config
+from falldet.openmmlab.checkpoint import load_checkpoint, state_dict_of
+from falldet.openmmlab.config import as_config
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.skeleton import FLIP_INDICES, JOINT_COUNT
-
-LIBRARIES = {"YOLOX": "mmdet", "TopdownPoseEstimator": "mmpose"}
-"""The library of a network, by the type of the network."""
+from falldet.terminal import shown
 
 
 @contextmanager
@@ -34,14 +33,14 @@ def scope(library: str) -> Iterator[None]:
         yield
 
 
-def build_network(config_path: str | Path, checkpoint: str | Path, device: str = "cpu") -> nn.Module:
+def build_network(config: Config | str | Path, checkpoint: str | Path, device: str = "cpu") -> nn.Module:
     """Return the detector or pose estimator of a config with the checkpoint's weights, in evaluation mode.
 
     The file must hold every weight of the network and no other, except MMDetection 2's `ema_` copies. MMPose 0's name
     `keypoint_head` is known.
 
     Args:
-        config_path: a config that inherits one of MMDetection's YOLOX or MMPose's top-down configs.
+        config: inherits one of MMDetection's YOLOX or MMPose's top-down configs; a file runs as code.
         checkpoint: a .pth file.
         device: torch's name of a device.
 
@@ -50,7 +49,7 @@ def build_network(config_path: str | Path, checkpoint: str | Path, device: str =
             use the device.
     """
     quiet_libraries()
-    config = load_config(config_path)
+    config = as_config(config)
     library = library_of(config)
     with scope(library):
         if library == "mmdet":
@@ -75,7 +74,7 @@ def library_of(config: Config) -> str:
     """Return "mmdet" or "mmpose", the library that a config's network belongs to; raises FalldetError for others."""
     kind = config.get("model", {}).get("type")
     if kind not in LIBRARIES:
-        raise FalldetError(f"{config.filename} has a model of type {kind!r}; known here: {', '.join(LIBRARIES)}")
+        raise FalldetError(f"{config.filename} has a model of type {shown(kind)}; known here: {', '.join(LIBRARIES)}")
     return LIBRARIES[kind]
 
 
@@ -83,13 +82,14 @@ class TorchDetector:
     """MMDetection's own inference of a YOLOX: image in, boxes of people out.
 
     Args:
-        config: the detector's config; its `person_class` is the index of the class "person", 0 where it is missing.
+        config: the detector's config, which never runs (`checked_config`); its `person_class` is the index of the
+            class "person", 0 where it is missing.
         checkpoint: its weights.
         device: torch's name of a device.
     """
 
     def __init__(self, config: Path, checkpoint: Path, device: str = "cpu") -> None:
-        self.network = build_network(config, checkpoint, device)
+        self.network = build_network(checked_config(config), checkpoint, device)
         self._person_class = int(self.network.cfg.get("person_class", 0))
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,13 +106,13 @@ class TorchPoseEstimator:
     """MMPose's own inference of a top-down network: image and boxes in, joints out.
 
     Args:
-        config: the pose estimator's config.
+        config: the pose estimator's config, which never runs (`checked_config`).
         checkpoint: its weights.
         device: torch's name of a device.
     """
 
     def __init__(self, config: Path, checkpoint: Path, device: str = "cpu") -> None:
-        self.network = build_network(config, checkpoint, device)
+        self.network = build_network(checked_config(config), checkpoint, device)
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return keypoints (N, K, 2) in pixels and scores (N, K) of the people in boxes (N, 4) of `image`."""
@@ -127,8 +127,7 @@ class TorchPoseEstimator:
 
 
 def _fill(network: nn.Module, checkpoint: str | Path, config: Config) -> None:
-    weights = load_checkpoint(checkpoint)
-    weights = weights.get("state_dict", weights)
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
     weights = {key: value for key, value in weights.items() if not key.startswith("ema_")}
     try:
         network.load_state_dict(weights)

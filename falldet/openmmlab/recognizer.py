@@ -14,12 +14,14 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.checkpoint import load_checkpoint
-from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
+from falldet.openmmlab.checked_config import checked_config
+from falldet.openmmlab.checkpoint import load_checkpoint, state_dict_of
+from falldet.openmmlab.config import SPLITS, innermost_dataset
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.transforms import NormalizeSkeleton, SampleCausal, SampleMidpoints
 from falldet.stages.preprocessing import WINDOW_FRAMES, Normalization, Preparation, resample
 from falldet.stages.windows import DEFAULT_LENGTH_S
+from falldet.terminal import shown
 from falldet.types import Window, WindowScore
 
 
@@ -33,15 +35,11 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     Raises:
         FalldetError: the checkpoint can't be loaded safely, or its weights belong to another network.
     """
-    import mmaction.models  # noqa: F401  # fills the registry
-
-    weights = load_checkpoint(checkpoint)
-    weights = weights.get("state_dict", weights)
-    with DefaultScope.overwrite_default_scope("mmaction"):
-        model = MODELS.build(config.model)
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
+    model = build_model(config)
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise FalldetError(
             f"{checkpoint} doesn't fit {config.filename} ({reason[:160]}); give the config it was trained with"
@@ -49,11 +47,34 @@ def build_recognizer(config: Config, checkpoint: str | Path) -> torch.nn.Module:
     return model.eval()
 
 
+def build_model(config: Config) -> torch.nn.Module:
+    """Return the config's recognizer with random weights.
+
+    Raises:
+        FalldetError: MMAction2 can't build it, or it doesn't tell two classes.
+    """
+    import mmaction.models  # noqa: F401  # fills the registry
+
+    classes = (config.model.get("cls_head") or {}).get("num_classes")
+    if classes != 2:
+        raise FalldetError(
+            f"{config.filename}: num_classes = {shown(classes)}, but falldet tells 2 classes, no fall and fall; set "
+            "model.cls_head.num_classes=2"
+        )
+    try:
+        with DefaultScope.overwrite_default_scope("mmaction"):
+            return MODELS.build(config.model)
+    except Exception as error:  # a wrong setting makes a constructor fail in any way
+        raise FalldetError(
+            f"{config.filename}: model can't be built ({shown(str(error), 160)}); correct its settings"
+        ) from None
+
+
 class TorchRecognizer:
     """Scores windows one by one with MMAction2's own inference; the baseline of `falldet.stages.recognizer`.
 
     Args:
-        config_path: config of the training run.
+        config: config of the training run; a file never runs (`checked_config`).
         checkpoint: its weights.
 
     Attributes:
@@ -66,9 +87,9 @@ class TorchRecognizer:
         FalldetError: a file is missing, or config and checkpoint don't match.
     """
 
-    def __init__(self, config_path: str | Path, checkpoint: str | Path) -> None:
+    def __init__(self, config: Config | str | Path, checkpoint: str | Path) -> None:
         quiet_libraries()
-        config = load_config(config_path)
+        config = config if isinstance(config, Config) else checked_config(config)
         self.network = build_recognizer(config, checkpoint)
         self.network.cfg = config
         preparation = read_preparation(config)

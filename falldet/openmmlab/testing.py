@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,11 +12,20 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from falldet.errors import FalldetError
-from falldet.openmmlab.config import SPLITS, innermost_dataset, load_config
+from falldet.openmmlab.config import (
+    SPLITS,
+    innermost_dataset,
+    load_config,
+    name_of,
+    replace_annotation_files,
+    replace_splits,
+)
 from falldet.openmmlab.hooks import versions
 from falldet.openmmlab.logs import quiet_libraries
 from falldet.openmmlab.metrics import RATIOS, FallMetric, Report, precision_recall, write_json
 from falldet.openmmlab.recognizer import build_recognizer
+from falldet.openmmlab.training_checks import make_work_dir
+from falldet.terminal import shown
 from falldet.visualization.plots import confusion_matrix_plot, precision_recall_plot
 
 
@@ -36,33 +45,38 @@ class CheckpointEvaluation:
 
 
 def evaluate_checkpoint(
-    config_path: str | Path,
+    config: Config | str | Path,
     checkpoint: str | Path,
     split: str = "test",
     out_dir: str | Path | None = None,
     ann_files: Sequence[str] = (),
+    splits: Iterable[str] = (),
 ) -> CheckpointEvaluation:
     """Score every sample of a split and write confusion_matrix.png, pr_curve.png, scores.npz and metrics.json.
 
     Args:
-        config_path: config of the training run.
+        config: config of the training run; a file runs as code.
         checkpoint: its weights.
         split: "train", "val" or "test"; always prepared without augmentation.
         out_dir: folder of the files; None means `test_<split>` in the checkpoint's folder.
         ann_files: annotation files in place of the config's.
+        splits: names of splits in files made by others, as `test=xsub_val`.
 
     Raises:
         FalldetError: a file is missing or the split is unknown.
     """
     if split not in SPLITS:
-        raise FalldetError(f"unknown split {split!r}; use one of {', '.join(SPLITS)}")
+        raise FalldetError(f"unknown split {shown(split)}; use one of {', '.join(SPLITS)}")
     quiet_libraries()
-    config = load_config(config_path, ann_files=ann_files)
-    innermost_dataset(config, "test")["split"] = split
+    config = config if isinstance(config, Config) else load_config(config)
+    replace_annotation_files(config, ann_files)
+    names = dict(entry.partition("=")[::2] for entry in splits)
+    replace_splits(config, splits)
+    innermost_dataset(config, "test")["split"] = names.get(split, split)
+    folder = Path(out_dir) if out_dir else Path(checkpoint).parent / f"test_{split}"
+    make_work_dir(folder, "--out-dir")
     metric = _score(config, checkpoint)
     report = metric.report
-    folder = Path(out_dir) if out_dir else Path(checkpoint).parent / f"test_{split}"
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{Path(checkpoint).name} on {split}"
     confusion_matrix_plot(
         folder / "confusion_matrix.png", tp=report.tp, fp=report.fp, tn=report.tn, fn=report.fn, title=name
@@ -79,7 +93,7 @@ def evaluate_checkpoint(
     write_json(
         folder / "metrics.json",
         {
-            "config": Path(config_path).name,
+            "config": name_of(config),
             "checkpoint": Path(checkpoint).name,
             "split": split,
             "samples": len(metric.labels),

@@ -10,6 +10,7 @@ from typing import Any
 
 from falldet.config import build, override, parse_override, read_toml, unknown_key
 from falldet.errors import FalldetError
+from falldet.io.video import VideoSettings
 from falldet.pipeline.renamed import refuse_old_name
 from falldet.pose.movenet import MoveNetSettings
 from falldet.pose.source import PoseSettings
@@ -20,6 +21,7 @@ from falldet.stages.fusion import FusionSettings
 from falldet.stages.recognizer import RecognizerSettings
 from falldet.stages.tracking import TrackerSettings
 from falldet.stages.windows import WindowSettings
+from falldet.terminal import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Config:
         0.9
 
     Attributes:
+        video: how images are read.
         pose: pose source, where keypoints come from.
         movenet: MoveNet, the embedded pose source.
         topdown: pose sources of a detector and a pose network.
@@ -43,6 +46,7 @@ class Config:
         events: event rule, which turns scores into fall events.
     """
 
+    video: VideoSettings = field(default_factory=VideoSettings)
     pose: PoseSettings = field(default_factory=PoseSettings)
     movenet: MoveNetSettings = field(default_factory=MoveNetSettings)
     topdown: TopDownSettings = field(default_factory=TopDownSettings)
@@ -76,7 +80,7 @@ class Config:
             if name not in kinds:
                 raise FalldetError(unknown_key(name, name, kinds))
             if not isinstance(values, dict):
-                raise FalldetError(f"{name} must be a group of settings, got {values!r}")
+                raise FalldetError(f"{name} must be a group of settings, got {shown(values)}")
         return cls(**{name: build(kinds[name], values, name) for name, values in groups.items()})
 
     def groups(self) -> dict[str, dict[str, Any]]:

@@ -93,7 +93,7 @@ def attribute_docs(cls: type) -> dict[str, str]:
 
 
 def split_effect(text: str) -> tuple[str, str]:
-    """Return what a setting is, and what changes when it rises; the latter is empty where the docstring leaves it out."""
+    """Return what a setting is, and what changes when it rises; the latter is empty where no number can rise."""
     found = _EFFECT.search(text)
     if found is None:
         return _capitalized(text), ""

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from falldet.models.openvino import Precision
+from falldet.models.openvino import Precision, metadata_number
 from falldet.pose.exported import compile_network, read_network
 
 PAD_VALUE = 114
@@ -45,8 +45,8 @@ class YoloxDetector:
 
     def __init__(self, path: Path, device: str = "CPU", precision: Precision = "fastest", threads: int = 0) -> None:
         model, metadata = read_network(path, "detector")
-        self._score_threshold = float(metadata["score_threshold"])
-        self._nms_iou = float(metadata["nms_iou"])
+        self._score_threshold = metadata_number(metadata, "score_threshold", 0.0, 1.0, path)
+        self._nms_iou = metadata_number(metadata, "nms_iou", 0.0, 1.0, path)
         self._request = compile_network(model, path, device, precision, threads).create_infer_request()
         self._input = np.full(tuple(model.input(0).shape), PAD_VALUE, np.uint8)  # (1, S, S, 3)
         self._filled_hw: tuple[int, ...] = (0, 0)

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from falldet.models.openvino import Precision
+from falldet.models.openvino import Precision, metadata_number
 from falldet.pose.exported import compile_network, read_network
 from falldet.skeleton import JOINT_COUNT
 
@@ -48,7 +48,8 @@ class CropPoseEstimator:
         model, metadata = read_network(path, "pose")
         height, width = (model.input(0).partial_shape[axis].get_length() for axis in (1, 2))
         self._input_wh = (int(width), int(height))
-        self._split_ratio = float(metadata.get("split_ratio", 0)) if metadata["codec"] == "simcc" else None
+        simcc = metadata.get("codec") == "simcc"
+        self._split_ratio = metadata_number(metadata, "split_ratio", 0.1, 16.0, path) if simcc else None
         self._request = compile_network(model, path, device, precision, threads).create_infer_request()
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import openvino
-
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import cache_folder, find_checkpoint
@@ -19,11 +17,13 @@ from falldet.models.openvino import (
     compile_model,
     compile_options,
     known_devices,
+    openvino,
     openvino_core,
     read_metadata,
 )
 from falldet.models.shipped import shipped_folder
 from falldet.models.zoo import CHECKPOINTS
+from falldet.terminal import shown
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,15 @@ def find_network(name: str) -> Network:
     config = Path(name) if name.endswith(".py") else _config_named(name)
     content = read_literal_config(config)
     own, base = content.get("load_from"), content.get("_base_")
+    if own is not None and not isinstance(own, str):
+        raise FalldetError(f"{config}: load_from = {shown(own)} is no path; write load_from = 'weights.pth'")
     if own:
         return Network(config, find_checkpoint(own))
     for checkpoint in CHECKPOINTS.values():
         if checkpoint.config and checkpoint.config == base:
             return Network(config, find_checkpoint(checkpoint.name))
     raise FalldetError(
-        f"{config} inherits {base!r}, whose weights falldet doesn't know; add yours to it: load_from = 'weights.pth'"
+        f"{config} inherits {shown(base)}, whose weights falldet doesn't know; add yours: load_from = 'weights.pth'"
     )
 
 
@@ -107,7 +109,7 @@ def read_network(path: Path, *kinds: str) -> tuple[openvino.Model, dict[str, str
     """
     try:
         model = openvino_core().read_model(path)
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
         raise FalldetError(f"{path} can't be read as an exported network; delete it to export it again") from None
     metadata = read_metadata(model, "kind", "score_threshold", "nms_iou", "codec", "split_ratio")
     if metadata.get("kind") not in kinds:
@@ -134,7 +136,7 @@ def compile_network(
     name = f"{path.stem} {sha256_of(path)} {sha256_of(weights)}"
     try:
         return compile_model(lambda: model, name, device, compile_options(precision, threads))
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
         raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
 
@@ -148,6 +150,6 @@ def _config_named(name: str) -> Path:
     configs = {path.stem.rpartition("_")[0]: path for path in inheriting}
     if name not in configs:
         raise FalldetError(
-            f"no network {name!r}; known here: {', '.join(configs)}, or a path to a config, such as my_config.py"
+            f"no network {shown(name)}; known here: {', '.join(configs)}, or a path to a config, such as my_config.py"
         )
     return configs[name]

@@ -17,12 +17,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
 from falldet.models.checkpoints import find_checkpoint
-from falldet.models.openvino import compile_model, compile_options, openvino_core
+from falldet.models.openvino import compile_model, compile_options, openvino, openvino_core
 from falldet.skeleton import JOINT_COUNT
 from falldet.types import People
 
@@ -157,7 +156,7 @@ class MoveNet:
         try:
             name = f"{sha256_of(self._path)} {height}x{width}"
             return compile_model(read, name, self._device, options)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(
                 f"{self._path} is no MoveNet for device {self._device!r}; set another --device or movenet.checkpoint"
             ) from None

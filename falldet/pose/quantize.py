@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,12 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
+from falldet.io.addresses import is_stream, redacted
 from falldet.io.files import atomic_write
-from falldet.io.video import is_stream, probe, read_frames, redacted
+from falldet.io.video import probe, read_frames
+from falldet.models.openvino import openvino
 from falldet.pose.detector import PAD_VALUE, letterbox
 from falldet.pose.estimator import crop_regions, crops
 from falldet.pose.exported import read_network
@@ -59,7 +59,9 @@ def quantize(exported: Path, videos: Sequence[str | Path], target: Path) -> Path
     height, width = (model.input(0).partial_shape[axis].get_length() for axis in (1, 2))
     inputs = list(_inputs(videos, metadata["kind"], (width, height)))
     if not inputs:
-        raise FalldetError(f"no person is detected in {', '.join(map(str, videos))}; use a video that shows people")
+        raise FalldetError(
+            f"no person is detected in {', '.join(map(redacted, videos))}; use a video that shows people"
+        )
     if len(inputs) < MIN_INPUTS:
         logger.warning("only %d calibration inputs show people; use a longer video for better accuracy", len(inputs))
     logger.info("quantizing %s to int8 with %d images; this takes minutes", exported.name, len(inputs))
@@ -78,10 +80,10 @@ def quantize(exported: Path, videos: Sequence[str | Path], target: Path) -> Path
 
 
 def import_nncf() -> ModuleType:
-    """Return the NNCF module, without its logging and telemetry; raises FalldetError if it is not installed."""
-    # Without this NNCF sends usage statistics to its maker, unless the user has opted out.
-    # https://github.com/openvinotoolkit/telemetry  Delete when it asks first.
-    os.environ.setdefault("NNCF_CI", "1")
+    """Return the NNCF module, without its logging; raises FalldetError if it is not installed.
+
+    `falldet.models.openvino`, which this module imports first, keeps its telemetry off.
+    """
     try:
         import nncf
     except ImportError:

@@ -1,1 +1,1 @@
-"""How fast the pipeline is."""
+"""Times of the pipeline and its stages."""

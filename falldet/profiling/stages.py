@@ -170,9 +170,9 @@ def measure(source: Path, detector: FallDetector, video: bool = True, repeat: in
     with tempfile.TemporaryDirectory(prefix="falldet-benchmark-") as folder:
         ms, inferences, people = _stage_by_stage(source, detector, Path(folder), video)
         rates, cpu_ms = [], []
-        for _ in range(repeat):
+        for number in range(repeat):
             started, cpu_s = time.perf_counter(), time.process_time()
-            sinks = output_sinks(source, detector.config, OutputOptions(Path(folder), video))
+            sinks = output_sinks(source, detector.config, OutputOptions(Path(folder) / str(number), video))
             frames = process(source, detector, sinks, threading.Event()).frames
             rates.append(frames / (time.perf_counter() - started))
             cpu_ms.append(1000 * (time.process_time() - cpu_s) / frames)
@@ -191,7 +191,10 @@ def _stage_by_stage(
         timed.analyzer.scorer = _TimedScorer(config, detector.analyzer.recognizer, stopwatch)
         timed.analyzer.decision = _TimedDecision(config, timed.analyzer.scorer.buffer.settings, stopwatch)
         frames = 0
-        with VideoWriter(folder / "stages.mp4", probe(source).fps) as writer, closing(read_frames(source)) as read:
+        with (
+            VideoWriter(folder / "stages.mp4", probe(source).fps) as writer,
+            closing(read_frames(source, config.video.rotate)) as read,
+        ):
             draw = stopwatch.timed("draw", AnnotatedVideo(writer.path, config.events).draw)
             encode = stopwatch.timed("encode", writer.write)
             for result in timed.run(iter(stopwatch.timed("decode", lambda: next(read, None)), None)):

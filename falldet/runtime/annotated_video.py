@@ -29,6 +29,7 @@ class AnnotatedVideo:
         self.path = path
         self._events, self._skeleton_only = events, skeleton_only
         self._scores: dict[int, float] = {}  # latest score by track id, of the people in sight
+        self._last_boxes: dict[int, np.ndarray] = {}  # latest box (4,) by track id, of the people with an event
         self._stack = ExitStack()
 
     def start(self, source: SourceInfo) -> None:
@@ -54,6 +55,8 @@ class AnnotatedVideo:
         latest = {score.track_id: score.score for score in result.scores}
         visible = {int(track_id) for track_id in result.people.track_ids}
         self._scores = {i: score for i, score in (self._scores | latest).items() if i in visible}
+        boxes = dict(zip(result.people.track_ids.tolist(), result.people.boxes, strict=True))
+        self._last_boxes = {i: box for i, box in (self._last_boxes | boxes).items() if i in result.active_events}
         return draw_overlay(
             result.frame.image,
             result.people,
@@ -62,6 +65,7 @@ class AnnotatedVideo:
             self._events.threshold,
             self._events.ignore_zones,
             self._skeleton_only,
+            self._last_boxes,
         )
 
     def _write(self, result: FrameResult) -> None:

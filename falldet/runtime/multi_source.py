@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
 from falldet.errors import FalldetError
+from falldet.io.addresses import output_name
 from falldet.pipeline.detector import FallDetector
-from falldet.runtime.runner import OutputOptions, RunResult, output_name, output_sinks, process
+from falldet.runtime.runner import OutputOptions, RunResult, run_into_folder
 from falldet.runtime.signals import stop_on_request
+
+logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +42,7 @@ def run_sources(
     """Run several sources at once, each as `run_source` does, into a folder of its own below `options.out_dir`.
 
     Args:
-        sources: files, addresses of streams, or webcam numbers.
+        sources: files, addresses of streams, pipes, or webcam numbers.
         first: a detector whose configuration and models all sources share.
         options: the outputs.
 
@@ -45,33 +50,46 @@ def run_sources(
         The result of each source, in order, or why it failed.
 
     Raises:
-        FalldetError: two sources would share a folder.
-        KeyboardInterrupt: after Ctrl-C; the outputs are complete up to there.
+        KeyboardInterrupt: after Ctrl-C, `Interrupted` after another signal; the outputs are complete up to there.
     """
-    names = [output_name(source) for source in sources]
-    for name in names:
-        if names.count(name) > 1:
-            raise FalldetError(f"several sources are called {name} and would share a folder; run them one by one")
+    names = unique_names([output_name(source) for source in sources])
     detectors = shared_detectors(first, names)
     with stop_on_request() as stop:
 
         def run_one(index: int) -> RunResult | FalldetError:
-            own = replace(options, out_dir=options.out_dir / names[index])
+            own = replace(options, out_dir=options.out_dir / names[index], name=names[index])
             return _result_or_error(sources[index], detectors[index], own, stop)
 
         results = list(map_in_threads(run_one, range(len(sources))))
         if stop.is_set():
-            raise KeyboardInterrupt
+            raise stop.interruption()
     return results
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names with -2, -3, ... after those that come again, as cameras whose files are called alike.
+
+    Example:
+        >>> unique_names(["hall", "video", "video"])
+        ['hall', 'video', 'video-2']
+    """
+    unique: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        unique.append(next(each for each in chain([name], numbered) if each not in unique))
+    return unique
 
 
 def _result_or_error(
     source: str | Path, detector: FallDetector, options: OutputOptions, stop: threading.Event
 ) -> RunResult | FalldetError:
     try:
-        return process(source, detector, output_sinks(source, detector.config, options), stop)
+        return run_into_folder(source, detector, options, stop)
     except FalldetError as error:
         return error
+    except Exception as error:  # a defect must not stop the other sources
+        logger.exception("%s failed", options.name)
+        return FalldetError(f"{type(error).__name__}: {error}; this is a defect of falldet, see the traceback above")
 
 
 def map_in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import multiprocessing.synchronize
 import os
@@ -18,7 +17,8 @@ import cv2
 from tqdm import tqdm
 
 from falldet.errors import FalldetError
-from falldet.runtime.signals import stop_on_request
+from falldet.runtime.signals import StopRequest, stop_on_request
+from falldet.terminal import log_to
 
 Clip = TypeVar("Clip")
 ClipIn = TypeVar("ClipIn", contravariant=True)
@@ -95,12 +95,12 @@ def map_clips(
 
 
 def _in_turn(
-    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], stop: threading.Event
+    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], stop: StopRequest
 ) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
     """Yield index and outcome of each clip, worked on in this process."""
     if not clips:
         return
-    stop_if_asked = _stopper(stop.is_set)
+    stop_if_asked = _stopper(stop)
     work = task.load(stop_if_asked)
     for index, clip in enumerate(clips):
         stop_if_asked()
@@ -109,7 +109,7 @@ def _in_turn(
 
 
 def _in_processes(
-    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int, stop: threading.Event
+    task: ClipTask[Clip, Outcome], clips: Sequence[Clip], jobs: int, stop: StopRequest
 ) -> Generator[tuple[int, Outcome | FalldetError], None, None]:
     """Yield index and outcome of each clip as they arrive from `jobs` new processes."""
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of OpenVINO's threads
@@ -120,9 +120,9 @@ def _in_processes(
         try:
             while running:
                 done, _ = wait(running, STOP_CHECK_S, FIRST_COMPLETED)
-                _stopper(stop.is_set)()
+                _stopper(stop)()
                 for future in done:
-                    yield running.pop(future), _result(future)
+                    yield running.pop(future), _result(future, stop)
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
@@ -135,18 +135,20 @@ def _outcome_of(work: Callable[[Clip], Outcome], clip: Clip) -> Outcome | Fallde
         return error
 
 
-def _stopper(stopped: Callable[[], bool]) -> Callable[[], None]:
+def _stopper(stop: StopRequest) -> Callable[[], None]:
     def stop_if_asked() -> None:
-        if stopped():
-            raise KeyboardInterrupt
+        if stop.is_set():
+            raise stop.interruption()
 
     return stop_if_asked
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Any], stop: StopRequest) -> Any:
     try:
         return future.result()
     except BrokenProcessPool:
+        if stop.wait(STOP_CHECK_S):  # the whole group was asked to end, as by a service manager
+            raise stop.interruption() from None
         raise FalldetError("a worker process was killed, perhaps out of memory; use fewer --jobs") from None
 
 
@@ -154,16 +156,17 @@ def _result(future: Future[Any]) -> Any:
 def _ctrl_c_ignored() -> Iterator[None]:
     """Let the processes started in the block ignore Ctrl-C, which reaches the whole group: this one stops them.
 
-    A new process inherits that a signal is ignored, but no handler.
+    A new process inherits that a signal is ignored, but no handler. SIGTERM is not ignored: the pool itself uses it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 _worker: Callable[[Any], Any]
@@ -171,11 +174,16 @@ _worker: Callable[[Any], Any]
 
 
 def _start_worker(task: ClipTask[Any, Any], stopped: multiprocessing.synchronize.Event) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     global _worker
-    _worker = task.load(_stopper(stopped.is_set))
+
+    def stop_if_asked() -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+
+    _worker = task.load(stop_if_asked)
 
 
 def _work(clip: Any) -> Any:

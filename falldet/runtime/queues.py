@@ -6,12 +6,16 @@ Threads suffice: decoding, drawing, encoding and inference release the global in
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+CHECK_S = 0.2
+"""Time between two questions whether a wait is given up, seconds."""
 
 DEPTH = 4
 """Items between two stages. Higher: a slow item stalls the other stage less, and more frames are in memory."""
@@ -51,6 +55,11 @@ class BoundedQueue(Generic[Item]):
             yield item
             del item  # a frame is large: it must not stay in memory until the next one comes
 
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether an item or the end has come within `timeout_s`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed or bool(self._items), timeout_s)
+
     def close(self, drop: bool = False) -> None:
         """Take no more items; with drop=True, drop those that wait."""
         with self._changed:
@@ -60,10 +69,18 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
 
 
-def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
+def prefetch(
+    items: Iterable[Item], depth: int = DEPTH, given_up: Callable[[float], bool] | None = None
+) -> Generator[Item, None, None]:
     """Yield `items`, produced by a thread of their own up to `depth` items early.
 
     An error of `items` is raised in place of the next item. Closing this iterator stops the thread and closes `items`.
+
+    Args:
+        items: the items.
+        depth: most items that wait.
+        given_up: called every `CHECK_S` while an item is waited for, with the seconds waited; where it returns True, no
+            more items are yielded, and a thread that hangs is left to the end of the process.
     """
     queue: BoundedQueue[Item] = BoundedQueue(depth)
     failures: list[BaseException] = []
@@ -81,13 +98,33 @@ def prefetch(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None,
 
     thread = threading.Thread(target=fetch, name="prefetch", daemon=True)
     thread.start()
+    left_s: float | None = None  # how long the thread may take to end
     try:
-        yield from queue
+        waiting = iter(queue)
+        while True:
+            if given_up is not None and not _comes(queue, given_up):
+                left_s = CHECK_S
+                return
+            try:
+                item = next(waiting)
+            except StopIteration:
+                break
+            yield item
+            del item
         if failures:
             raise failures[0]
     finally:
         queue.close(drop=True)
-        thread.join()
+        thread.join(left_s)
+
+
+def _comes(queue: BoundedQueue[Item], given_up: Callable[[float], bool]) -> bool:
+    """Return True once an item or the end has come, False once the wait is given up."""
+    begun_s = time.monotonic()
+    while not queue.wait(CHECK_S):
+        if given_up(time.monotonic() - begun_s):
+            return False
+    return True
 
 
 @contextmanager

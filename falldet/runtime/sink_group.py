@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from falldet.errors import FalldetError
 from falldet.pipeline.result import FrameResult
 from falldet.runtime.sinks import Sink, SourceInfo
 
@@ -22,7 +23,8 @@ class SinkGroup:
         ...         group.take(result)
 
     Args:
-        sinks: the first one is the record: its failure is raised. Any other sink that fails is left out from then on.
+        sinks: the first one is the record: its failure is raised. Where its `close` fails, it is called again once the
+            others are closed. Any other sink that fails is left out from then on.
 
     Attributes:
         failed: the sinks left out, each with its reason.
@@ -38,6 +40,10 @@ class SinkGroup:
     def __exit__(self, *_: object) -> None:
         record, side_sinks = self._running[:1], self._running[1:]
         try:
+            self._each(lambda sink: sink.close(), record)
+        except FalldetError:  # perhaps the disk is full, and a side sink that is closed makes room
+            self._each(lambda sink: sink.close(), side_sinks)
+            side_sinks = []
             self._each(lambda sink: sink.close(), record)
         finally:
             self._each(lambda sink: sink.close(), side_sinks)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
+import io
 import json
+import logging
 import os
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -18,6 +22,8 @@ from falldet.io.files import atomic_write
 from falldet.io.video import VideoInfo
 from falldet.pipeline.result import FrameResult
 from falldet.types import Event
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,8 @@ class EventLog:
     """Writes events.jsonl: one line when an event begins and whenever it changes, on disk before `event` returns.
 
     The last line of an `id` is the final state of the event. Closing adds a line for each event in progress whose
-    `lying_s` has grown since its last line.
+    `lying_s` has grown since its last line. Lines that can't be written, on a full disk, are kept and written as soon
+    as there is room; until then and where that never comes, they stand in the log.
 
     Example:
         >>> with open("events.jsonl") as lines:
@@ -74,9 +81,14 @@ class EventLog:
         path: the file; an existing one is replaced.
     """
 
+    RETRY_S = 1.0
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stream: IO[str] | None = None
+        self._stream: io.FileIO | None = None
+        self._end = 0  # bytes of the complete lines on disk
+        self._pending: list[str] = []  # lines that are not on disk
+        self._tried_s = 0.0
         self._written: dict[str, Event] = {}  # last line of each event in progress
         self._active: dict[str, Event] = {}
 
@@ -84,37 +96,63 @@ class EventLog:
         """Open the file; raises FalldetError where it can't be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("w", encoding="utf-8")
+            self._stream = io.FileIO(self.path, "w")
         except OSError as error:
             raise FalldetError(f"can't write {self.path}: {error.strerror}; choose another --out-dir") from None
 
     def event(self, event: Event) -> None:
-        """Write a line; raises FalldetError where the disk is full."""
-        assert self._stream is not None  # noqa: S101
-        try:
-            self._stream.write(json.dumps(event_record(event)) + "\n")
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise FalldetError(f"can't write {self.path}: {error.strerror}; make room") from None
+        """Write a line, or keep it where the disk is full."""
+        self._pending.append(json.dumps(event_record(event)))
         self._written[event.id] = event
         if event.id in self._active:
             self._active[event.id] = event
+        failure = self._write()
+        if failure:
+            logger.error("can't write %s: %s; make room. Not on disk: %s", self.path, failure, self._pending[-1])
 
     def update(self, result: FrameResult) -> None:
         """Keep the events in progress, and forget those that have ended."""
         self._active = {event.id: event for event in result.active_events.values()}
         self._written = {key: event for key, event in self._written.items() if key in self._active}
+        if self._pending and time.monotonic() - self._tried_s > self.RETRY_S:
+            self._write()
 
     def close(self) -> None:
-        """Write the last state of the events in progress, and close the file."""
+        """Write the last state of the events in progress, and close the file.
+
+        Raises:
+            FalldetError: lines can't be written; the file stays open, and another call tries again.
+        """
         if self._stream is None:
             return
-        with self._stream:
-            for event in list(self._active.values()):
-                if self._written.get(event.id) != event:
-                    self.event(event)
+        for event in list(self._active.values()):
+            if self._written.get(event.id) != event:
+                self.event(event)
+        self._active = {}
+        failure = self._write()
+        if failure:
+            raise FalldetError(f"can't write {self.path}: {failure}; {len(self._pending)} lines stand in the log only")
+        self._stream.close()
         self._stream = None
+
+    def _write(self) -> str:
+        """Write the lines that are not on disk; return why that fails, or an empty text."""
+        assert self._stream is not None  # noqa: S101
+        self._tried_s = time.monotonic()
+        try:
+            while self._pending:
+                line = f"{self._pending[0]}\n".encode()
+                if self._stream.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._stream.fileno())
+                self._end += len(line)
+                del self._pending[0]
+        except OSError as error:
+            with suppress(OSError):  # no half line stays
+                self._stream.truncate(self._end)
+                self._stream.seek(self._end)
+            return str(error.strerror)
+        return ""
 
 
 class ScoreCsv:

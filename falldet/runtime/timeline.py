@@ -64,7 +64,7 @@ class ScoreHistory:
     def add(self, score: PersonScore) -> None:
         """Take the evidence of one track."""
         self._raise_bin((score.track_id, math.floor(score.time_s / self._bin_s)), score.score)
-        if len(self._bins) > self._max_points:
+        while len(self._bins) > self._max_points:
             self._bin_s *= 2
             narrow, self._bins = self._bins, {}
             for (track_id, index), value in narrow.items():

@@ -5,6 +5,7 @@ Each track is in one of three states:
     IDLE --evidence reaches the alert threshold--> CANDIDATE --hips in no ignore zone--> ACTIVE
     CANDIDATE --in an ignore zone until zone_hold_s after high evidence, or the fall has an event--> IDLE
     ACTIVE --upright for recover_s--> IDLE    (the event's last state is RECOVERED)
+    IDLE, new track of a recovered person --falls there within cool_down_s--> ACTIVE    (its event, `falls` one more)
     ACTIVE --out of sight for cool_down_s--> track deleted    (the event's last state is LOST)
 
 The evidence alone decides about an alert; a track passes through CANDIDATE within one frame unless its hips are in an
@@ -12,7 +13,8 @@ ignore zone. After an alert, the track raises no other within cool_down_s, nor b
 low threshold. Postures decide about the event's further states.
 
 Hand-over: an active event passes from a track out of sight to a newer track that lies at the same place, and keeps its
-id. Two tracks in sight at the same time are two people, however close they fall.
+id. It is `handed_over` if that track was upright before, for it may be a helper's. Two tracks in sight at the same time
+are two people, however close they fall.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.7, "low
 
 ONSET_LAG_S = 0.6
 """Time from the start of a descent to the onset of its evidence, seconds: the median over the labeled falls."""
+
+UPRIGHT_HOLD_S = 0.15
+"""Duration of an upright posture that is no error of a single frame."""
 
 OUT_OF_SIGHT_S = 0.5
 """Time without observation after which a person is out of sight, seconds."""
@@ -94,6 +99,15 @@ class EventSettings:
         return self.low_share * self.threshold
 
 
+@dataclass(frozen=True, slots=True)
+class _Fallen:
+    """When and where a person was last observed fallen: seconds, box (4,), and the event at that time."""
+
+    last_s: float
+    box: np.ndarray
+    event: Event
+
+
 class EventDecoder:
     """Finds, updates and ends the fall events of all tracks of one source; memory is bounded by the tracks in sight.
 
@@ -117,7 +131,7 @@ class EventDecoder:
     def reset(self) -> None:
         """Forget all tracks and events."""
         self._tracks: dict[int, FallTrack] = {}
-        self._fallen_at: dict[int, tuple[float, np.ndarray]] = {}  # by track id: last time, box (4,)
+        self._fallen_at: dict[int, _Fallen] = {}  # by track id
 
     @property
     def active_events(self) -> dict[int, Event]:
@@ -136,21 +150,23 @@ class EventDecoder:
         Returns:
             The events that began or changed, in their present state. A growing `lying_s` alone is no change.
         """
+        earlier = {event.id: event for event in self.active_events.values()}
         self._observe(people, postures, time_s)
         self._hand_over(time_s)
         self._take_evidence(evidence)
         changed = []
         for track_id, track in list(self._tracks.items()):
-            before = track.event
             self._advance(track_id, track, time_s)
-            if track.event is not None and (before is None or replace(track.event, lying_s=before.lying_s) != before):
-                changed.append(track.event)
+            if track.event is not None:
+                before = earlier.get(track.event.id)
+                if before is None or replace(track.event, lying_s=before.lying_s) != before:
+                    changed.append(track.event)
             if track.event is not None and track.event.state is EventState.RECOVERED:
                 track.event = None
             elif time_s - track.last_s > self.settings.cool_down_s:
                 del self._tracks[track_id]
         kept_s = self.settings.cool_down_s
-        self._fallen_at = {i: place for i, place in self._fallen_at.items() if time_s - place[0] <= kept_s}
+        self._fallen_at = {i: fallen for i, fallen in self._fallen_at.items() if time_s - fallen.last_s <= kept_s}
         return changed
 
     def flush(self, evidence: list[PersonScore], time_s: float) -> list[Event]:
@@ -173,7 +189,8 @@ class EventDecoder:
         for row in np.flatnonzero(people.track_ids != NO_TRACK):
             box, lying = people.boxes[row], float(postures.lying[row])
             track = self._tracks.setdefault(int(people.track_ids[row]), FallTrack(time_s, time_s, box))
-            track.observe(time_s, box, lying >= settings.lying_threshold, lying <= settings.upright_threshold)
+            is_lying, is_upright = lying >= settings.lying_threshold, lying <= settings.upright_threshold
+            track.observe(time_s, box, is_lying, is_upright, UPRIGHT_HOLD_S)
             track.in_ignore_zone = any(
                 point_in_polygon(postures.positions[row], zone) for zone in settings.ignore_zones
             )
@@ -202,27 +219,30 @@ class EventDecoder:
             self._decide(track_id, track, time_s)
         elif track.state is TrackState.ACTIVE:
             track.event = self._updated(track, time_s)
-            self._fallen_at[track_id] = (track.last_s, track.box)
+            self._fallen_at[track_id] = _Fallen(track.last_s, track.box, track.event)
 
     def _decide(self, track_id: int, track: FallTrack, time_s: float) -> None:
         """Turn a candidate into an event, drop it, or let it wait in its ignore zone."""
         if track.in_ignore_zone:
             if time_s - track.high_s > self.settings.zone_hold_s:
                 track.drop_candidate(reported=False)
-        elif self._is_reported(track_id, track, time_s):
+            return
+        reported = self._reported(track_id, track, time_s)
+        if reported is not None and reported.state is not EventState.RECOVERED:
             track.drop_candidate(reported=True)
-        else:
-            track.start_event(self._event(track_id, track, time_s), time_s + self.settings.cool_down_s)
-            self._fallen_at[track_id] = (time_s, track.box)
+            return
+        event = _continued(reported) if reported else self._event(track_id, track, time_s)
+        track.start_event(event, time_s + self.settings.cool_down_s)
+        self._fallen_at[track_id] = _Fallen(time_s, track.box, event)
 
-    def _is_reported(self, track_id: int, track: FallTrack, time_s: float) -> bool:
-        """Return whether this fall has an event already, of another track of the same person."""
-        for other_id, (_, box) in self._fallen_at.items():
+    def _reported(self, track_id: int, track: FallTrack, time_s: float) -> Event | None:
+        """Return the event that this fall has already, of another track of the same person."""
+        for other_id, fallen in self._fallen_at.items():
             other = self._tracks.get(other_id)
             two_people = other is not None and self._are_two_people(other, track, time_s)
-            if other_id != track_id and not two_people and track.is_at(box):
-                return True
-        return False
+            if other_id != track_id and not two_people and track.is_at(fallen.box):
+                return fallen.event
+        return None
 
     def _are_two_people(self, fallen: FallTrack, track: FallTrack, time_s: float) -> bool:
         """Return whether two tracks are two people: both in sight, and observed during the same time."""
@@ -269,3 +289,8 @@ class EventDecoder:
             lying_s = max(0.0, (track.last_s if upright_s is None else upright_s) - track.lay_down_s)
             event = replace(event, lying_s=lying_s, long_lie=event.long_lie or lying_s >= settings.long_lie_s)
         return event
+
+
+def _continued(event: Event) -> Event:
+    """Return the event of a person who recovered and falls again at the same place."""
+    return replace(event, state=EventState.FALLING, end_s=None, lying_s=0.0, falls=event.falls + 1)

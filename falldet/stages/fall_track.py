@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
@@ -38,6 +38,7 @@ class FallTrack:
         peak: highest evidence of the run, the candidate or the event.
         event: the active event, as of the last update.
         lay_down_s: first lying posture within the event.
+        was_upright: whether the person has been upright for `hold_s` since the first observation.
     """
 
     first_s: float
@@ -54,6 +55,7 @@ class FallTrack:
     peak: PersonScore | None = None
     event: Event | None = None
     lay_down_s: float | None = None
+    was_upright: bool = False
 
     @property
     def state(self) -> TrackState:
@@ -62,11 +64,21 @@ class FallTrack:
             return TrackState.ACTIVE
         return TrackState.IDLE if self.candidate_onset_s is None else TrackState.CANDIDATE
 
-    def observe(self, time_s: float, box: np.ndarray, lying: bool, upright: bool) -> None:
-        """Take an observation at `time_s`: box (4,) and whether the person is lying or upright."""
+    def observe(self, time_s: float, box: np.ndarray, lying: bool, upright: bool, hold_s: float) -> None:
+        """Take an observation.
+
+        Args:
+            time_s: its time, seconds.
+            box: (4,) of the person.
+            lying: whether the person is lying.
+            upright: whether the person is upright.
+            hold_s: duration of an upright posture that is no error of a single frame, seconds.
+        """
         self.last_s, self.box = time_s, box
         self.lying_since_s = _since(self.lying_since_s, lying, time_s)
         self.upright_since_s = _since(self.upright_since_s, upright, time_s)
+        if self.upright_since_s is not None and time_s - self.upright_since_s >= hold_s:
+            self.was_upright = True
 
     def take_evidence(self, evidence: PersonScore, low_threshold: float, alert_threshold: float) -> None:
         """Take evidence: update onset and peak; become a candidate at the alert threshold, once a run."""
@@ -92,8 +104,10 @@ class FallTrack:
         self.upright_since_s = self.lay_down_s = None
 
     def take_over_event(self, lost: FallTrack) -> None:
-        """Continue the event of a lost track."""
-        self.event, self.lay_down_s, self.quiet_until_s = lost.event, lost.lay_down_s, lost.quiet_until_s
+        """Continue the event of a lost track; it may be another person's from now on if this one was upright."""
+        assert lost.event is not None  # noqa: S101
+        self.event = replace(lost.event, handed_over=lost.event.handed_over or self.was_upright)
+        self.lay_down_s, self.quiet_until_s = lost.lay_down_s, lost.quiet_until_s
         self.candidate_onset_s, self.reported = None, True
 
     def drop_candidate(self, reported: bool) -> None:

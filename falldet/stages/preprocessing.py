@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from falldet.skeleton import JOINT_COUNT
 from falldet.types import Window
 
 Normalization = Literal["image", "person", "person_causal"]
@@ -200,6 +201,12 @@ class Preparation:
             "window_s": window_s,
             "channels": channels,
         }
+
+
+def input_shape(mode: Normalization, frames: int) -> tuple[int, ...]:
+    """Return the shape of the recognizer's input for one window, as `prepare` returns it."""
+    shape = (frames, JOINT_COUNT, len(CHANNELS[mode].split(",")))
+    return shape if mode == "person_causal" else (1, *shape)
 
 
 def prepare(windows: Sequence[Window], mode: Normalization, frames: int = WINDOW_FRAMES) -> np.ndarray:

@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import numpy as np
-import openvino
 
 from falldet.errors import FalldetError
 from falldet.io.files import sha256_of
-from falldet.models.openvino import compile_model, compile_options, known_devices, openvino_core, read_metadata
-from falldet.stages.preprocessing import CHANNELS, Normalization, prepare
+from falldet.models.openvino import (
+    compile_model,
+    compile_options,
+    known_devices,
+    metadata_number,
+    openvino,
+    openvino_core,
+    read_metadata,
+)
+from falldet.stages.preprocessing import CHANNELS, Normalization, input_shape, prepare
+from falldet.terminal import shown
 from falldet.types import Window, WindowScore
+
+MAX_FRAMES = 512
+MAX_WINDOW_S = 60.0
+"""Largest poses per window and length of a window, seconds, that a model file may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +87,14 @@ class Recognizer:
         self._lock = threading.Lock()
         try:
             model = openvino_core().read_model(path)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(f"{path} can't be read as an ONNX model; write it again with tools/export.py") from None
         self.normalization, self.frames, self.window_s = _preparation(model, path)
         try:
             compiled = compile_model(lambda: model, sha256_of(path), device, compile_options("f32", threads))
             self._request = compiled.create_infer_request()
-        except RuntimeError:
+            self.probabilities(np.zeros((1, *input_shape(self.normalization, self.frames)), np.float32))
+        except (RuntimeError, ValueError):  # ValueError: OpenVINO's message is no text
             raise FalldetError(f"{path} can't run on device {device!r}; known here: {known_devices()}") from None
 
     def __call__(self, windows: Sequence[Window]) -> list[WindowScore]:
@@ -105,17 +118,37 @@ def _preparation(model: openvino.Model, path: Path) -> tuple[Normalization, int,
     """Return normalization, frames and window length in seconds, as tools/export.py wrote them into the file.
 
     Raises:
-        FalldetError: the entries are missing, or name a preparation of the input that is unknown here.
+        FalldetError: the entries are missing or out of range, name a preparation of the input that is unknown here, or
+            don't fit the network.
     """
     written = read_metadata(model, "normalization", "normalise", "frames", "window_s", "channels")
-    normalization, length_s = written.get("normalization", written.get("normalise")), written.get("window_s")
+    normalization = written.get("normalization", written.get("normalise"))
     if not normalization or not written.get("frames"):
         raise FalldetError(f"{path} was not written by tools/export.py; export the trained .pth with it")
-    known = CHANNELS.get(normalization)
     channels = written.get("channels", "x,y,score")
-    if known != channels:
+    if CHANNELS.get(normalization) != channels:
         raise FalldetError(
-            f"{path} takes windows prepared as {normalization!r} with the channels {channels}, which this version of "
-            f"falldet doesn't know; known are {', '.join(f'{name!r} ({each})' for name, each in CHANNELS.items())}"
+            f"{path} takes windows prepared as {shown(normalization)} with the channels {shown(channels)}, which this "
+            f"version of falldet doesn't know; known are "
+            f"{', '.join(f'{name!r} ({each})' for name, each in CHANNELS.items())}"
         )
-    return cast(Normalization, normalization), int(written["frames"]), float(length_s) if length_s else None
+    frames = metadata_number(written, "frames", 2, MAX_FRAMES, path)
+    length_s = metadata_number(written, "window_s", 0.1, MAX_WINDOW_S, path) if written.get("window_s") else None
+    if frames % 1:
+        raise FalldetError(f"{path}: its metadata has frames = {frames:g}, no whole number; export it again")
+    shape = input_shape(cast(Normalization, normalization), int(frames))
+    if not _takes(model, shape):
+        raise FalldetError(f"{path} is no recognizer of {frames:g} poses; export the trained .pth with tools/export.py")
+    return cast(Normalization, normalization), int(frames), length_s
+
+
+def _takes(model: openvino.Model, shape: tuple[int, ...]) -> bool:
+    """Whether a network takes one float32 input (N, *shape) and gives one output (N,)."""
+    inputs, outputs = model.inputs, model.outputs
+    return (
+        len(inputs) == 1
+        and inputs[0].element_type == openvino.Type.f32
+        and inputs[0].partial_shape.compatible(openvino.PartialShape([-1, *shape]))
+        and len(outputs) == 1
+        and outputs[0].partial_shape.compatible(openvino.PartialShape([-1]))
+    )

@@ -1,1 +1,1 @@
-"""Frames drawn on, and plots."""
+"""Annotated frames, plots and tables."""

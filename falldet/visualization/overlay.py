@@ -36,8 +36,11 @@ def draw_overlay(
     alert_threshold: float,
     ignore_zones: Sequence[Polygon] = (),
     skeleton_only: bool = False,
+    last_boxes: Mapping[int, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Return a copy of `image` with skeletons, track ids, score bars and, during an event, a red frame and "FALL".
+
+    A person who has fallen and has no skeleton any more is marked by the corners of a box at the last place.
 
     Args:
         image: (H, W, 3) uint8 BGR; left as it is.
@@ -47,6 +50,8 @@ def draw_overlay(
         alert_threshold: marked on the score bars.
         ignore_zones: polygons in normalized image coordinates, outlined.
         skeleton_only: draw on black, so that no person can be recognized.
+        last_boxes: by track id, where a person with an event was last seen, x0 y0 x1 y1 in pixels; by default the box
+            at the alert.
     """
     image = np.zeros_like(image) if skeleton_only else image.copy()
     draw_zones(image, ignore_zones)
@@ -60,6 +65,12 @@ def draw_overlay(
         if track_id != NO_TRACK:
             score = scores.get(track_id, 0.0)
             _draw_label(image, people.boxes[row], f"#{track_id}", score, alert_threshold, color, unit)
+    visible = {int(track_id) for track_id in people.track_ids}
+    for track_id, event in events.items():
+        if track_id not in visible:
+            _draw_last_place(
+                image, (last_boxes or {}).get(track_id, np.array(event.box)), f"#{track_id} last seen here", unit
+            )
     if events:
         _draw_alarm(image, list(events.values()), unit)
     return image
@@ -122,6 +133,27 @@ def _draw_label(
     cv2.rectangle(image, (bar_left, bar_top), (bar_left + filled, bar_top + bar_h), fill, -1)
     tick = bar_left + round(bar_w * alert_threshold)
     cv2.line(image, (tick, bar_top - 1), (tick, bar_top + bar_h + 1), WHITE, 1)
+
+
+def _draw_last_place(image: np.ndarray, box: np.ndarray, text: str, unit: float) -> None:
+    """Draw the four corners of a box in red, with a line of text above or, at the upper border, below."""
+    height, width = image.shape[:2]
+    inset = max(4, round(8 * unit))  # the frame of the alarm stays free
+    x0, x1 = (int(np.clip(round(float(x)), inset, width - 1 - inset)) for x in box[::2])
+    y0, y1 = (int(np.clip(round(float(y)), inset, height - 1 - inset)) for y in box[1::2])
+    reach = max(3, round(min(max(x1 - x0, y1 - y0) / 4, 24 * unit)))
+    for color, thickness in ((WHITE, 2 + round(3 * unit)), (RED, 1 + round(1.5 * unit))):
+        for x, towards_x in ((x0, 1), (x1, -1)):
+            for y, towards_y in ((y0, 1), (y1, -1)):
+                cv2.line(image, (x, y), (x + towards_x * reach, y), color, thickness, cv2.LINE_AA)
+                cv2.line(image, (x, y), (x, y + towards_y * reach), color, thickness, cv2.LINE_AA)
+    scale, pad = 0.45 * unit, round(4 * unit)
+    (text_w, text_h), below = cv2.getTextSize(text, _FONT, scale, 1)
+    left = max(0, min(x0, width - text_w - pad))
+    above = y0 - 3 * pad
+    bottom = above if above - text_h > 60 * unit else y1 + text_h + 3 * pad  # the title of the alarm stays free
+    cv2.rectangle(image, (left - pad, bottom - text_h - pad), (left + text_w + pad, bottom + below), RED, -1)
+    cv2.putText(image, text, (left, bottom), _FONT, scale, WHITE, 1, cv2.LINE_AA)
 
 
 def _draw_alarm(image: np.ndarray, events: list[Event], unit: float) -> None:

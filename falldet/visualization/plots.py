@@ -7,10 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from falldet.types import Event
 from falldet.visualization.canvas import COLORS, INK, MUTED, new_canvas, save_figure
+
+FEW_POINTS = 20
+"""A curve of at most so many points shows each of them."""
 
 LEGEND_TRACKS = 10
 """Tracks named in the legend of a timeline, at most."""
@@ -122,14 +128,16 @@ def precision_recall_plot(
     figure, axes = new_canvas(title, "recall (sensitivity)", "precision", size=(5.6, 4.8))
     name = "no falls in the data" if average is None else f"average precision {average:.3f}"
     axes.step(recall, precision, where="pre", color=COLORS[0], linewidth=2, label=name)
+    if len(recall) <= FEW_POINTS:  # steps alone hide how few samples they stand on
+        axes.plot(recall, precision, "o", color=COLORS[0], markersize=5)
     at_precision, at_recall = operating_point
     if at_precision is not None and at_recall is not None:
         name = f"score > {threshold:g}"
         axes.plot([at_recall], [at_precision], "o", color=COLORS[1], markersize=9, markeredgecolor="white", label=name)
     if fall_share is not None:
         axes.axhline(fall_share, color=MUTED, linewidth=1, linestyle=":", label=f"share of falls {fall_share:.2f}")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
-    axes.legend(frameon=False, loc="lower left")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.04))
+    axes.legend(frameon=False, loc="best")
     save_figure(figure, path)
 
 
@@ -143,18 +151,37 @@ def operating_curve_plot(path: str | Path, points: Sequence[tuple[float, float, 
     """
     figure, axes = new_canvas("Operating curve", "false alarms per hour", "event recall")
     rates, recalls, thresholds = np.asarray(points, np.float64).reshape(-1, 3).T
-    axes.plot(rates, recalls, "o-", color=COLORS[0], linewidth=2, markersize=4)
-    for rate, recall, value in points[::3]:
-        axes.annotate(f"{value:g}", (rate, recall), (4, -11), textcoords="offset points", fontsize=8, color=MUTED)
+    (curve,) = axes.plot(rates, recalls, "o-", color=COLORS[0], linewidth=2, markersize=4)
+    axes.set(ylim=(-0.02, 1.04))
+    axes.set_xlim(left=-0.02 * max(1.0, float(rates.max(initial=0.0))), right=max(1.0, 1.04 * rates.max(initial=0.0)))
     if len(thresholds):
         used = int(np.argmin(np.abs(thresholds - threshold)))
-        axes.plot(
-            rates[used], recalls[used], "o", color=COLORS[1], markersize=9, label=f"alert threshold {threshold:g}"
-        )
+        name = f"alert threshold {threshold:g}"
+        axes.plot(rates[used], recalls[used], "o", color=COLORS[1], markersize=9, label=name)
         axes.legend(frameon=False, loc="lower right")
-    axes.set(ylim=(-0.02, 1.04))
-    axes.set_xlim(left=0)
+        _label_points(figure, axes, curve, points)
     save_figure(figure, path)
+
+
+def _label_points(figure: Figure, axes: Axes, curve: Line2D, points: Sequence[tuple[float, float, float]]) -> None:
+    """Write the thresholds beside their points; those of one place share a label, and no label covers anything else."""
+    places: dict[tuple[float, float], list[float]] = {}
+    for rate, recall, value in points:
+        places.setdefault((rate, recall), []).append(value)
+    figure.draw_without_rendering()  # gives everything its place
+    marks, line = axes.transData.transform(list(places)), curve.get_path().transformed(axes.transData)
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
+    taken += [part.get_window_extent() for part in [axes.get_legend()] if part]
+    for place, values in sorted(places.items(), key=lambda item: -len(item[1])):
+        text = f"{values[0]:g}" if len(values) == 1 else f"{min(values):g} to {max(values):g}"
+        for offset, side in (((6, -11), "left"), ((6, 5), "left"), ((-6, 5), "right"), ((-6, -11), "right")):
+            label = axes.annotate(text, place, offset, textcoords="offset points", fontsize=8, color=MUTED, ha=side)
+            extent = label.get_window_extent().padded(1)
+            inside = axes.bbox.x0 <= extent.x0 and extent.x1 <= axes.bbox.x1 and axes.bbox.y0 <= extent.y0
+            if inside and not extent.count_overlaps(taken) and not line.intersects_bbox(extent, filled=False):
+                taken.append(extent)
+                break
+            label.remove()
 
 
 def timeline_plot(
@@ -196,7 +223,7 @@ def timeline_plot(
         axes.text(0.5, 0.25, "no person was scored", transform=axes.transAxes, ha="center", color=MUTED, fontsize=11)
     if len(ids) > LEGEND_TRACKS:
         axes.plot([], [], color="none", label=f"and {len(ids) - LEGEND_TRACKS} more")
-    axes.set(xlim=(0, max(duration_s, 1e-3)), ylim=(0, 1.1))
+    axes.set(xlim=(0, max(duration_s, 1e-3)), ylim=(-0.04, 1.1))  # a score of 0 shows above the axis
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.005, 1.02), fontsize=9)
     save_figure(figure, path)

@@ -78,7 +78,7 @@ def main() -> int:
     for pair in pairs:
         video = arguments.out_dir / f"{pair.fall.path.stem}_{pair.other.path.stem}.mp4"
         middle_x = write_video(pair, cache, video)
-        events = run_source(video, detector, OutputOptions(arguments.out_dir / "annotated")).events
+        events = run_source(video, detector, OutputOptions(arguments.out_dir / "annotated" / video.stem)).events
         rows.append(verdict_row(pair, events, middle_x))
     with atomic_write(PAGE) as stream:
         stream.write(as_page(rows))

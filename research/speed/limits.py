@@ -16,12 +16,10 @@ from collections.abc import Callable
 from math import prod
 
 import numpy as np
-import openvino
-from openvino import opset13
 
 from falldet.cli.process import EXIT_OK, run
 from falldet.models.checkpoints import find_checkpoint
-from falldet.models.openvino import openvino_core
+from falldet.models.openvino import openvino, openvino_core
 from falldet.profiling.report import machine
 from falldet.skeleton import JOINT_COUNT
 from falldet.stages.preprocessing import WINDOW_FRAMES
@@ -105,8 +103,8 @@ def _matrix_gflops(threads: int, repeat: int) -> float:
     """Return the best rate of a square product in OpenVINO, whose right-hand side OpenVINO may rearrange beforehand."""
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(SIDE, SIDE)).astype(np.float32)
-    given = opset13.parameter([SIDE, SIDE], np.float32)
-    model = openvino.Model([opset13.matmul(given, opset13.constant(weights), False, False)], [given])
+    given = openvino.opset13.parameter([SIDE, SIDE], np.float32)
+    model = openvino.Model([openvino.opset13.matmul(given, openvino.opset13.constant(weights), False, False)], [given])
     return _gflop(model) / _fastest(_runner(model, threads), 10 * repeat)
 
 

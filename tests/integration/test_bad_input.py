@@ -443,7 +443,9 @@ def test_demo_keeps_what_was_finished_at_ctrl_c(models: None, tmp_path: Path) ->
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in (tmp_path / "out").glob(".a.*.mp4")):  # the encoder's first bytes
+    while not any(
+        path.stat().st_size for path in (tmp_path / "out").glob("a.unfinished.mp4")
+    ):  # the encoder's first bytes
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

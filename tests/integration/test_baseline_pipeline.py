@@ -57,7 +57,9 @@ def run(tool: str, *arguments: str | Path, checkpoints: Path, cache: Path) -> su
     )
 
 
-def test_tools_with_the_baseline_pipeline_give_keypoints_and_events(checkpoints: Path, videos: Path, tmp_path: Path) -> None:
+def test_tools_with_the_baseline_pipeline_give_keypoints_and_events(
+    checkpoints: Path, videos: Path, tmp_path: Path
+) -> None:
     places = {"checkpoints": checkpoints, "cache": tmp_path / "cache"}
     out = tmp_path / "falls.pkl"
     extraction = run("extract_kpts.py", videos, "--out", out, "--cache", tmp_path / "poses", *POSE, **places)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +25,9 @@ import torch  # noqa: E402
 
 from falldet.data.annotations import dump_annotations  # noqa: E402
 from falldet.errors import FalldetError  # noqa: E402
+from falldet.openmmlab.checked_config import config_beside  # noqa: E402
 from falldet.openmmlab.checkpoint import load_checkpoint  # noqa: E402
-from falldet.openmmlab.config import config_beside, load_config  # noqa: E402
+from falldet.openmmlab.config import load_config  # noqa: E402
 from falldet.openmmlab.export import export_recognizer  # noqa: E402
 from falldet.openmmlab.hooks import TrainingHistoryHook  # noqa: E402
 from falldet.openmmlab.recognizer import build_recognizer  # noqa: E402
@@ -312,30 +315,6 @@ def test_export_recognizer_tells_a_checkpoint_of_another_network(trained: Path, 
         export_recognizer(CONFIG, trained / "epoch_2.pth", tmp_path / "fall.onnx")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "import os\nos.system('touch marker')\n",
-        "_base_ = 'other.py'\n",
-        "model = dict(type='subprocess.Popen', args=['touch', 'marker'])\n",
-        "custom_imports = dict(imports=['antigravity'])\n",
-    ],
-)
-def test_config_beside_refuses_a_config_that_can_run_code(tmp_path: Path, content: str) -> None:
-    (tmp_path / "run.py").write_text(content)
-    with pytest.raises(FalldetError):
-        config_beside(tmp_path / "epoch_1.pth")
-
-
-def test_config_beside_tells_no_config_or_two(tmp_path: Path) -> None:
-    with pytest.raises(FalldetError, match="no config beside"):
-        config_beside(tmp_path / "epoch_1.pth")
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_text("x = 1\n")
-    with pytest.raises(FalldetError, match=r"2 configs \(a.py, b.py\)"):
-        config_beside(tmp_path / "epoch_1.pth")
-
-
 def test_train_tool_tells_how_to_make_the_annotation_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "train.py", CONFIG, "--ann-file", "none.pkl"],
@@ -362,3 +341,109 @@ def test_tools_without_openmmlab_name_the_cure(tool: str) -> None:
     assert done.returncode == 2
     assert "make install" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_train_resumes_a_moved_work_dir_exactly(annotation_file: Path, tmp_path: Path) -> None:
+    extra = ("model.cls_head.dropout=0.3",)
+    whole = run_with(annotation_file, tmp_path / "whole", 3, extra)
+    first = run_with(annotation_file, tmp_path / "first", 1, extra)
+    (tmp_path / "first" / "last_checkpoint").write_text(str(whole / "epoch_3.pth"))  # of another folder
+    first = Path(shutil.move(first, tmp_path / "moved"))
+    again = run_with(annotation_file, first, 3, extra, resume=True)
+    assert weights_hash(again / "epoch_3.pth") == weights_hash(whole / "epoch_3.pth")
+    assert [row["train_loss"] for row in metrics(again)["history"]] == [
+        row["train_loss"] for row in metrics(whole)["history"]
+    ]
+
+
+def run_with(annotation_file: Path, work_dir: Path, epochs: int, more: tuple[str, ...], **settings: Any) -> Path:
+    overrides = (*NARROW, f"train_cfg.max_epochs={epochs}", *more)
+    return train(CONFIG, work_dir=work_dir, overrides=overrides, ann_files=[str(annotation_file)], **settings)
+
+
+def test_train_resume_tells_an_incomplete_checkpoint(trained: Path, annotation_file: Path, tmp_path: Path) -> None:
+    for name in ("epoch_1.pth", "epoch_2.pth"):
+        shutil.copy(trained / name, tmp_path / name)
+    newest = tmp_path / "epoch_2.pth"
+    newest.write_bytes(newest.read_bytes()[:20_000])
+    with pytest.raises(FalldetError, match=r"epoch_2.pth is incomplete; copy it again; without it.*epoch_1.pth"):
+        run(annotation_file, tmp_path, epochs=3, resume=True)
+
+
+def test_evaluate_checkpoint_tells_an_incomplete_checkpoint(
+    trained: Path, annotation_file: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.pth"
+    cut.write_bytes((trained / "epoch_2.pth").read_bytes()[:20_000])
+    with pytest.raises(FalldetError, match=r"cut.pth is incomplete; copy it again$"):
+        evaluate_checkpoint(CONFIG, cut, ann_files=[str(annotation_file)])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train_dataloader.batch_size=0", "batch_size = 0 must be a whole number of at least 1"),
+        ("train_dataloader.batch_size=1.5", "batch_size = 1.5 must be"),
+        ("val_dataloader.num_workers=-1", "num_workers = -1 must be"),
+        ("train_cfg.max_epochs=0", "max_epochs = 0 must be"),
+        ("train_cfg.max_epochs=many", "max_epochs = 'many' must be"),
+        ("optim_wrapper.optimizer.lr=0", "lr = 0 must be a number above 0"),
+        ("optim_wrapper.optimizer.lr=-1", "lr = -1 must be"),
+        ("optim_wrapper.optimizer.lr=1e999", "lr = inf must be"),
+        ("model.cls_head.num_classes=60", "num_classes = 60, but falldet tells 2 classes"),
+        ("randomness.seed=-1", "seed = -1 must be"),
+    ],
+)
+def test_train_refuses_settings_without_a_training(
+    annotation_file: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(FalldetError, match=message):
+        run_with(annotation_file, tmp_path / "work", 1, (override,))
+    assert not (tmp_path / "work").exists()
+
+
+def test_train_tells_a_rate_that_diverges(
+    annotation_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(FalldetError, match=r"(loss became nan|training diverges).*lower optim_wrapper.optimizer.lr"):
+        run_with(annotation_file, tmp_path, 3, ("optim_wrapper.optimizer.lr=1e8",))
+    assert "is high" in caplog.text
+
+
+def test_train_tells_a_work_dir_that_cannot_be_made(annotation_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FalldetError, match=r"can't write into .*choose another --work-dir"):
+        run(annotation_file, tmp_path / "file" / "work", epochs=1)
+
+
+def test_train_warns_of_one_class_and_refuses_shared_clips(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = random_clips(np.random.default_rng(1), 16)
+    content["split"]["train"] = ["clip_0", "clip_2"]
+    dump_annotations(content, tmp_path / "one.pkl")
+    run(tmp_path / "one.pkl", tmp_path / "work", epochs=1)
+    assert "split train holds 2 samples, all without a fall; add falls" in caplog.text
+    with pytest.raises(FalldetError, match="are in train and in val"):
+        run(tmp_path / "one.pkl", tmp_path / "work", epochs=1, splits=["val=train"])
+
+
+@pytest.mark.parametrize("form", ["float16", "xyc", "list", "splits"])
+def test_train_reads_files_of_mmaction_and_pyskl(tmp_path: Path, form: str) -> None:
+    content: Any = random_clips(np.random.default_rng(1), 16)
+    settings: dict[str, Any] = {}
+    for annotation in content["annotations"]:
+        annotation |= {"valid": {0.5: 1.0}, "box_score": np.ones((1, annotation["total_frames"]), np.float32)}
+        if form == "float16":
+            annotation["keypoint"] = annotation["keypoint"].astype(np.float16)
+        if form == "xyc":
+            score = annotation.pop("keypoint_score")
+            annotation["keypoint"] = np.concatenate([annotation["keypoint"], score[..., None]], axis=3)
+    if form == "list":
+        content = content["annotations"]
+    if form == "splits":
+        content["split"] = {f"xsub_{name}": names for name, names in content["split"].items()}
+        settings["splits"] = ["train=xsub_train", "val=xsub_val", "test=xsub_test"]
+    (tmp_path / "falls.pkl").write_bytes(pickle.dumps(content))
+    if form == "splits":
+        with pytest.raises(FalldetError, match="use it for train with --splits train=xsub_train"):
+            run(tmp_path / "falls.pkl", tmp_path / "work", epochs=1)
+    assert (run(tmp_path / "falls.pkl", tmp_path / "work", epochs=1, **settings) / "epoch_1.pth").is_file()

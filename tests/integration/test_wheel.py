@@ -57,7 +57,9 @@ def pip(python: Path, *arguments: str | Path, folder: Path) -> None:
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
-    if re.search(r"No matching distribution|Could not find a version|NewConnectionError|Network is unreach", done.stderr):
+    if re.search(
+        r"No matching distribution|Could not find a version|NewConnectionError|Network is unreach", done.stderr
+    ):
         pytest.skip(f"needs a package registry: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
 
@@ -91,7 +93,9 @@ def test_wheel_draws_a_sample_and_finds_its_fall(installed: Path, tmp_path: Path
     assert start_s - 0.5 <= event["alert_s"] <= end_s + 3.0
     assert {path.name for path in results.iterdir()} == {"events.jsonl", "sample.mp4", "scores.csv", "timeline.png"}
     shutil.copy(ROOT / "examples" / "five_lines.py", tmp_path)
-    assert f"fell at {event['alert_s']:.1f} s" in run(installed / "python", "five_lines.py", "sample.mp4", folder=tmp_path)
+    assert f"fell at {event['alert_s']:.1f} s" in run(
+        installed / "python", "five_lines.py", "sample.mp4", folder=tmp_path
+    )
 
 
 def test_wheel_carries_configs_and_types_and_needs_no_torch(installed: Path, tmp_path: Path) -> None:
@@ -107,7 +111,8 @@ def test_wheel_carries_configs_and_types_and_needs_no_torch(installed: Path, tmp
         assert (package / "py.typed").is_file()
         assert shipped_folder("configs") == package / "configs"
         assert (package / "configs" / "_base_" / "default_runtime.py").is_file()
-        assert {p.name for p in shipped_folder("checkpoints").iterdir()} >= {"stgcn_fall.onnx", "stgcn_fall.pth", "README.md"}
+        weights = {path.name for path in shipped_folder("checkpoints").iterdir()}
+        assert weights >= {"stgcn_fall.onnx", "stgcn_fall.pth", "README.md"}, weights
         falldet.FallDetector()
         assert importlib.util.find_spec("torch") is None and "torch" not in sys.modules
         import numpy

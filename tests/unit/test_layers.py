@@ -18,6 +18,7 @@ LAYERS = [
     "types",
     "errors",
     "skeleton",
+    "terminal",
     "geometry",
     "config",
     "io",
@@ -41,6 +42,10 @@ LAYERS = [
 
 HEAVY = {"torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmpose", "mmaction"}
 MAY_LOAD_OPENMMLAB_IN_A_FUNCTION = {"build"}
+
+TELEMETRY = {"openvino", "nncf", "openvino_telemetry"}
+MAY_IMPORT_OPENVINO = {"falldet/models/openvino.py": "openvino", "falldet/pose/quantize.py": "nncf"}
+"""The one place of each import: OpenVINO's comes after telemetry is off, and NNCF's after OpenVINO's."""
 
 
 class Edge(NamedTuple):
@@ -93,6 +98,8 @@ def fault(edge: Edge) -> str | None:
     top = edge.imported.split(".")[0]
     if top in HEAVY and edge.part != "openmmlab":
         return f"{edge.place} imports {edge.imported}; only falldet/openmmlab may"
+    if top in TELEMETRY and MAY_IMPORT_OPENVINO.get(edge.place.rpartition(":")[0]) != top:
+        return f"{edge.place} imports {top}; take it from falldet.models.openvino, which keeps telemetry off"
     if top != "falldet" or edge.part == "":
         return None
     target = part_of(edge.imported)
@@ -110,6 +117,14 @@ def test_layers_name_every_part() -> None:
     assert not parts - set(LAYERS), "give the new part its place in LAYERS of tests/unit/test_layers.py"
 
 
+def test_layers_research_examples_and_tools_import_openvino_from_falldet() -> None:
+    paths = [path for folder in ("research", "examples", "tools") for path in (ROOT / folder).rglob("*.py")]
+    faults = [
+        fault(edge) for path in sorted(paths) for edge in edges_of(path) if edge.imported.split(".")[0] in TELEMETRY
+    ]
+    assert not faults
+
+
 def test_layers_imports_point_down() -> None:
     faults = [fault(edge) for path in sorted(PACKAGE.rglob("*.py")) for edge in edges_of(path)]
     assert not [text for text in faults if text]
@@ -125,6 +140,9 @@ def test_layers_imports_point_down() -> None:
         ("falldet/io/video.py", "import torch.nn", "only falldet/openmmlab may"),
         ("falldet/stages/recognizer.py", "def f():\n    from mmengine import Config", "only falldet/openmmlab may"),
         ("falldet/build.py", "from falldet.openmmlab import export", "inside a function"),
+        ("falldet/pose/movenet.py", "import openvino", "telemetry"),
+        ("falldet/pose/movenet.py", "def f():\n    from openvino import opset13", "telemetry"),
+        ("falldet/build.py", "def f():\n    import nncf", "telemetry"),
         ("falldet/cli/train.py", "def f():\n    from falldet.openmmlab import export", "only build may"),
         ("falldet/openmmlab/export.py", "from falldet.pipeline.detector import FallDetector", "stands above"),
     ],

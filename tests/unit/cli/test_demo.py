@@ -27,6 +27,13 @@ EVENT = Event("7.520-a-1", "a", 1, 6.8, 7.52, None, 7.4, 0.99, EventState.FALLEN
             "a.mp4: 0 falls\n",
             "error: a.mp4: incomplete results: Timeline: disk full\n",
         ),
+        (
+            RunResult([], 10, 1.0, ["Timeline: disk full"], "no data for 10 s"),
+            3,
+            "a.mp4: 0 falls\n",
+            "error: a.mp4: incomplete results: Timeline: disk full\n"
+            "error: a.mp4 broke off after 1.0 s: no data for 10 s\n",
+        ),
         (FalldetError("no frame could be read"), 2, "", "error: a.mp4: no frame could be read\n"),
         (FalldetError("no such video: a.mp4"), 2, "", "error: no such video: a.mp4\n"),
     ],
@@ -43,7 +50,9 @@ def test_tell_hides_the_password_of_a_camera(capsys: pytest.CaptureFixture[str])
     assert "secret" not in capsys.readouterr().out
 
 
-def test_run_goes_on_after_a_source_that_fails(pose_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_goes_on_after_a_source_that_fails(
+    pose_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("a", "b"):
         with VideoWriter(tmp_path / f"{name}.mp4", 10.0) as writer:
             for index in range(5):
@@ -52,6 +61,8 @@ def test_run_goes_on_after_a_source_that_fails(pose_model: Path, tmp_path: Path,
     arguments = make_parser().parse_args(["demo", *sources, "--no-video", "--out-dir", str(tmp_path / "out")])
     assert demo.run(arguments) == 2
     told = capsys.readouterr()
-    assert told.out.startswith(f"{sources[0]}: 0 falls\n{sources[2]}: 0 falls\n10 frames in ")
+    lines = [f"{source}: 0 falls; results in {tmp_path / 'out' / Path(source).stem}" for source in sources[::2]]
+    assert told.out.splitlines()[:2] == lines
+    assert told.out.splitlines()[2].startswith("10 frames in ")
     assert f"error: no such video: {sources[1]}" in told.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b"}

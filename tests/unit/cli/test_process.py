@@ -16,7 +16,9 @@ from falldet.errors import FalldetError
         (lambda: 3, 3, ""),
     ],
 )
-def test_run_leaves_with_the_code_that_main_returns(main, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_leaves_with_the_code_that_main_returns(
+    main, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         process.run(main)
     assert left.value.code == code

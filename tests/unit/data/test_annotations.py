@@ -6,6 +6,8 @@ import builtins
 import io
 import os
 import pickle
+import resource
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -204,7 +206,7 @@ def test_load_restricted_refuses_a_reference_to_the_outside(tmp_path: Path) -> N
     pickler.persistent_id = lambda value: "secret" if value == 7 else None  # type: ignore[method-assign]
     pickler.dump([7])
     (tmp_path / "x.pkl").write_bytes(stream.getvalue())
-    with pytest.raises(FalldetError, match="outside reference 'secret'"):
+    with pytest.raises(FalldetError, match="a reference to the outside"):
         load_annotations(tmp_path / "x.pkl")
 
 
@@ -285,3 +287,134 @@ def test_check_annotations_names_a_wrong_list_or_split(changes: dict[str, Any], 
 def test_check_annotations_refuses_other_contents(wrong: Any) -> None:
     with pytest.raises(FalldetError, match="must be a dict with the keys"):
         check_annotations(wrong, "falls.pkl")
+
+
+def laughs(levels: int = 60) -> Any:
+    value: Any = ("ha", "ha")
+    for _ in range(levels):
+        value = (value, value)
+    return value
+
+
+def deep(levels: int) -> Any:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def pickled_with(**changes: Any) -> bytes:
+    return pickle.dumps({"split": {"train": ["a"]}, "annotations": [clip("a", **changes)]})
+
+
+def doubled(count: int) -> bytes:
+    """Instructions that leave a tuple doubled `count` times on the stack."""
+    return b"\x8c\x01a\x94" + b"".join(
+        (b"h" + bytes([level]) + b"h" + bytes([level]) + b"\x86\x94") for level in range(count)
+    )
+
+
+HOSTILE = {
+    "memo_index": b"\x80\x02Nr\xff\xff\xff\x0f.",
+    "frame": b"\x80\x04\x95" + (1 << 60).to_bytes(8, "little") + b"N.",
+    "bytes": b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b"N.",
+    "bytearray": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"N.",
+    "text": b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"N.",
+    "key_of_doubled_tuples": b"\x80\x04}" + doubled(60) + b"Ns.",
+    "keys_of_doubled_tuples": b"\x80\x04}(" + doubled(60) + b"Nu.",
+    "dict_of_doubled_tuples": b"\x80\x04(" + doubled(60) + b"Nd.",
+    "set_of_doubled_tuples": b"\x80\x04\x8f(" + doubled(60) + b"\x90.",
+    "frozenset_of_doubled_tuples": b"\x80\x04(" + doubled(60) + b"\x91.",
+    "lists": b"\x80\x04(" + b"]" * 20_000_000 + b"l.",
+    "dicts": b"\x80\x04(" + b"}" * 20_000_000 + b"l.",
+    "marks": b"\x80\x04" + b"(" * 20_000_000 + b".",
+    "pops": b"\x80\x04" + b"N0" * 20_000_000 + b"N.",
+    "long_number": b"I" + b"9" * 2_000_000 + b"\n.",
+    "dup": b"\x80\x04N2.",
+    "extension": b"\x80\x04\x82\x01.",
+    "new_object": b"\x80\x04\x8c\x05numpy\x8c\x07ndarray\x93)\x81.",
+    "split_of_doubled_tuples": pickle.dumps({"split": {"train": [laughs()]}, "annotations": [clip("a")]}),
+    "intervals_of_doubled_tuples": pickled_with(fall_intervals=[laughs()]),
+    "intervals_doubled": pickled_with(fall_intervals=laughs()),
+    "shape_of_doubled_tuples": pickled_with(img_shape=(laughs(), 3)),
+    "label_of_doubled_tuples": pickled_with(label=laughs()),
+    "long_name": pickled_with(frame_dir=["\x1b" * 10**6]),
+    "long_key": pickled_with(**{"k" * 10**6: 1, "fall_interval\x1b": 2}),
+    "huge_number": pickled_with(total_frames=1 << 100_000),
+    "deep_list": b"\x80\x04" + b"]" * 500_000 + b"a" * 499_999 + b".",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_load_annotations_refuses_a_hostile_pickle_at_once(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x.pkl"
+    path.write_bytes(HOSTILE[name])
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FalldetError) as caught:
+        load_annotations(path)
+    assert time.monotonic() - started < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 800_000  # kB
+    assert len(str(caught.value)) < 500 + len(str(path))
+    assert str(caught.value).isprintable()
+
+
+def test_load_annotations_refuses_many_arrays_of_the_same_bytes(tmp_path: Path) -> None:
+    content = b"\x80\x04\x8e" + (8 << 20).to_bytes(8, "little") + bytes(8 << 20) + b"\x94"
+    content += b"\x8c\x12numpy._core.numeric\x8c\x0b_frombuffer\x93\x94".replace(b"\x12", b"\x13")
+    content += b"\x8c\x05numpy\x8c\x05dtype\x93\x8c\x02u1\x85R\x94"
+    call = b"h\x01(h\x00h\x02J" + (8 << 20).to_bytes(4, "little") + b"\x85\x8c\x01CtR"
+    (tmp_path / "x.pkl").write_bytes(content + b"(" + call * 1000 + b"l.")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FalldetError, match="arrays of far more bytes than the file"):
+        load_annotations(tmp_path / "x.pkl")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_load_annotations_refuses_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pkl")
+    with pytest.raises(FalldetError, match="it is no file"):
+        load_annotations(tmp_path / "x.pkl")
+
+
+@pytest.mark.parametrize(
+    ("keypoint", "img_shape", "message"),
+    [
+        (lambda xy: xy / (320, 240), (240, 320), "not in pixels; multiply x by the width"),
+        (lambda xy: xy, (320, 240), r"lie outside img_shape = \(320, 240\).*write height first"),
+        (lambda xy: xy * 4, (240, 320), "correct img_shape"),
+    ],
+)
+def test_load_annotations_tells_joints_that_are_no_pixels_of_the_image(
+    tmp_path: Path, rng: np.random.Generator, keypoint: Any, img_shape: tuple[int, int], message: str
+) -> None:
+    xy = rng.uniform((200, 60), (318, 230), (1, 5, 17, 2))
+    (tmp_path / "x.pkl").write_bytes(pickled_with(keypoint=keypoint(xy).astype(np.float32), img_shape=img_shape))
+    with pytest.raises(FalldetError, match=message):
+        load_annotations(tmp_path / "x.pkl")
+
+
+def test_load_annotations_reads_foreign_forms_without_loss(tmp_path: Path, rng: np.random.Generator) -> None:
+    keypoint = rng.integers(1, 200, (1, 5, 17, 2)).astype(np.float64)
+    score = np.full((1, 5, 17), 0.5)
+    forms: list[dict[str, Any]] = [
+        {"keypoint": keypoint.astype(kind), "keypoint_score": score.astype(np.float16)}
+        for kind in (np.float16, np.float32, ">f4", np.float64, np.int16, np.int64)
+    ]
+    forms.append({"keypoint": np.concatenate([keypoint, score[..., None]], axis=3), "keypoint_score": None})
+    for form in forms:
+        foreign = {**clip("a"), **form, "valid": {0.5: 1.0}, "box_score": np.ones((1, 5)), "camera": 3}
+        foreign = {key: value for key, value in foreign.items() if key not in ("original_shape", "total_frames")}
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps([foreign]))
+        (found,) = load_annotations(tmp_path / "x.pkl")["annotations"]
+        assert found["keypoint"].dtype == found["keypoint_score"].dtype == np.float32
+        assert np.array_equal(found["keypoint"], keypoint)
+        assert np.array_equal(found["keypoint_score"], score)
+    (tmp_path / "x.pkl").write_bytes(pickled_with(keypoint=keypoint + 0.1))
+    with pytest.raises(FalldetError, match="got float64; convert it"):
+        load_annotations(tmp_path / "x.pkl")
+
+
+def test_load_annotations_keeps_splits_of_other_names(tmp_path: Path) -> None:
+    split = {"xsub_train": ["a"], "xset_train": ["a"]}
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"split": split, "annotations": [clip("a")]}))
+    assert load_annotations(tmp_path / "x.pkl")["split"] == split

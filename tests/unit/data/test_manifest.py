@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from falldet.data.manifest import DEFAULT_DESCENT_S, FallInterval, clips_from_folder, read_manifest
+from falldet.data.manifest import DEFAULT_DESCENT_S, ClipRecord, FallInterval, check_times, read_manifest
 from falldet.errors import FalldetError
 
 
@@ -58,10 +60,10 @@ def test_read_manifest_searches_a_path_in_the_manifests_folder_and_one_above(tmp
         (["path,label", ",fall"], r"m\.csv:2: path is blank"),
         (["path,label,split", "a.mp4,fall,dev"], r"m\.csv:2: unknown split 'dev'"),
         (["path,label"], r"lists no clip"),
-        (["path,label,fall_start,fall_end", "a.mp4,fall,1,2"], r"m\.csv:2: fps = '' is not a number"),
+        (["path,label,fall_start,fall_end", "a.mp4,fall,1,2"], r"m\.csv:2: fps is blank"),
         (["path,label,fps,fall_start,fall_end", "a.mp4,fall,0,1,2"], r"fps = 0 must be above 0"),
         (["path,label,fps,fall_start,fall_end", "a.mp4,fall,30,x,2"], r"fall_start = 'x' is not a number"),
-        (["path,label,fps,fall_start,fall_end", "a.mp4,fall,30,9,2"], r"can't go from frame 9 to 2"),
+        (["path,label,fps,fall_start,fall_end", "a.mp4,fall,30,9,2"], r"can't go from '9' to '2'"),
         (["path,label,fps,fall_start", "a.mp4,fall,30,9"], r"has neither fall_end nor event_end"),
         (["path,label,fps,fall_start,fall_end", "a.mp4,adl,30,1,2"], r"label is not_fall, but fall_start is '1'"),
     ],
@@ -90,58 +92,6 @@ def test_read_manifest_finds_the_clips_of_the_shared_data(shared_data: Path) -> 
     assert sum(len(record.fall_intervals) for record in records) == 74
 
 
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
-def test_clips_from_folder_takes_labels_and_subjects_from_folders(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "fall/b.mp4",
-        "fall/a.AVI",
-        "fall/ann/x.mp4",
-        "not_fall/c.mkv",
-        "site 2/Not-Fall/bob/1/d.mov",
-        "ADL/e.webm",
-    )
-    touch(tmp_path, "fall/notes.txt", "fall/.a.mp4", ".trash/fall/z.mp4", "other/f.mp4", "no fall/g.mp4")
-    records = clips_from_folder(tmp_path)
-    assert [(r.path.relative_to(tmp_path).as_posix(), r.label, r.subject) for r in records] == [
-        ("ADL/e.webm", 0, "e"),
-        ("fall/a.AVI", 1, "a"),
-        ("fall/ann/x.mp4", 1, "ann"),
-        ("fall/b.mp4", 1, "b"),
-        ("no fall/g.mp4", 0, "g"),
-        ("not_fall/c.mkv", 0, "c"),
-        ("site 2/Not-Fall/bob/1/d.mov", 0, "bob"),
-    ]
-
-
-def test_clips_from_folder_takes_the_folder_of_one_class(tmp_path: Path) -> None:
-    touch(tmp_path, "fall/a.mp4")
-    assert [record.label for record in clips_from_folder(tmp_path / "fall")] == [1]
-
-
-def test_clips_from_folder_counts_videos_without_a_label_in_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    touch(tmp_path, "fall/a.mp4", "b.mp4", "x/c.mp4")
-    clips_from_folder(tmp_path)
-    assert "skipped 2 videos" in caplog.text
-
-
-def test_clips_from_folder_shows_the_layout_where_no_class_is_found(tmp_path: Path) -> None:
-    with pytest.raises(FalldetError, match=r"no video in a folder named fall or not_fall.*videos/fall/\*\.mp4"):
-        clips_from_folder(tmp_path)
-    touch(tmp_path, "a.mp4")
-    with pytest.raises(FalldetError, match="1 videos, none of them in a folder"):
-        clips_from_folder(tmp_path)
-    with pytest.raises(FalldetError, match="no folder"):
-        clips_from_folder(tmp_path / "gone")
-
-
 @pytest.mark.parametrize(
     ("interval", "descent"),
     [
@@ -153,3 +103,56 @@ def test_clips_from_folder_shows_the_layout_where_no_class_is_found(tmp_path: Pa
 )
 def test_fall_interval_descent_is_labeled_or_assumed(interval: FallInterval, descent: tuple[float, float]) -> None:
     assert interval.descent == pytest.approx(descent)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", "sep={separator}\n"])
+def test_read_manifest_reads_tables_as_people_save_them(
+    tmp_path: Path, separator: str, encoding: str, first: str
+) -> None:
+    lines = ['Path,LABEL,Split,FPS,Fall Start,Fall-End', 'x\\a.mp4,Fall,Train,"29,97",82,111', "b.mp4,not fall,,,,", ",,,,,"]
+    text = "\r\n".join(lines).replace('"29,97"', "29#97").replace(",", separator).replace("29#97", '"29,97"')
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.mp4").touch()
+    (tmp_path / "m.csv").write_bytes((first.format(separator=separator) + text).encode(encoding))
+    fall, other = read_manifest(tmp_path / "m.csv")
+    assert (fall.path, fall.label, fall.split, other.label) == (tmp_path / "x" / "a.mp4", 1, "train", 0)
+    assert fall.fall_intervals == (FallInterval(82 / 29.97, 112 / 29.97, True),)
+    assert fall.place.endswith("m.csv:3" if first else "m.csv:2")
+
+
+def test_read_manifest_reads_seconds_in_columns_of_their_own(tmp_path: Path) -> None:
+    header = "path;label;fall_start_s;fall_end_s;event_end_s"
+    (record,) = read_manifest(write(tmp_path / "m.csv", header, 'a.mp4;fall;"2,7;9";"3,7;";";12,5"'))
+    assert record.fall_intervals == (FallInterval(2.7, 3.7, True), FallInterval(9.0, 12.5, False))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a.mp4,fall,30,2.7,3.7", r"m\.csv:2: .*no frame numbers; write seconds into fall_start_s"),
+        ("a.mp4,fall,30,2,3", r"m\.csv:2: the fall lasts 0\.067 s"),
+        ("a.mp4,fall,,82,111", r"m\.csv:2: fps is blank"),
+        ("a.mp4,fall,30,2,7,3,7", r"m\.csv:2: 7 values for 5 columns; quote"),
+        ("a\0.mp4,fall,,,", r"m\.csv:2: path = .* is no path"),
+    ],
+)
+def test_read_manifest_names_the_line_of_doubtful_times(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(FalldetError, match=message):
+        read_manifest(write(tmp_path / "m.csv", "path,label,fps,fall_start,fall_end", line))
+
+
+def test_read_manifest_refuses_a_pipe_and_a_column_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.csv")
+    with pytest.raises(FalldetError, match="it is no file"):
+        read_manifest(tmp_path / "m.csv")
+    with pytest.raises(FalldetError, match="the column path occurs twice"):
+        read_manifest(write(tmp_path / "n.csv", "path,Path,label", "a,b,fall"))
+
+
+def test_check_times_names_the_line_of_a_fall_beyond_the_clip() -> None:
+    clip = ClipRecord(Path("a.mp4"), 1, "a", None, (FallInterval(273.0, 370.0, True),), place="m.csv:2")
+    with pytest.raises(FalldetError, match=r"m\.csv:2: the fall from 273\.0 s to 370\.0 s lies beyond the end of a.mp4"):
+        check_times(clip, 5.3)
+    check_times(replace(clip, fall_intervals=(FallInterval(4.0, 6.0, True),)), 5.3)

@@ -109,3 +109,14 @@ def test_sweep_gives_the_metrics_of_each_threshold_alone(
     assert len({metrics.false_positives + metrics.true_positives for metrics in alone}) > 1, "thresholds must matter"
     for clip in replayed:
         assert evaluate_clip(clip, Config(), thresholds)[0] == evaluate_clip(clip, Config())[0]
+
+
+def test_evaluate_clip_counts_no_alert_where_the_fall_has_no_time(replayed: list[ReplayedClip]) -> None:
+    clip = replace(replayed[0], clip=replace(replayed[0].clip, fall_intervals=()))
+    config = at_threshold(Config(), 0.3)
+    (result,) = evaluate_clip(clip, config)
+    assert result.events
+    assert not result.timed
+    metrics = compute_metrics([result])
+    assert (metrics.falls, metrics.true_positives, metrics.false_positives) == (0, 0, 0)
+    assert metrics.precision is metrics.false_alarms_per_hour is None

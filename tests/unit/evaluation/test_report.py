@@ -12,7 +12,7 @@ import pytest
 
 from falldet.data.manifest import ClipRecord, FallInterval
 from falldet.evaluation.error_analysis import ErrorAnalysis, FalseAlarm, FalseAlarmKind, Miss, MissCause
-from falldet.evaluation.matching import ClipResult, match_alerts
+from falldet.evaluation.matching import ClipResult, Match, match_alerts
 from falldet.evaluation.metrics import EventMetrics, bootstrap, compute_metrics
 from falldet.evaluation.report import f1_plateau, write_report
 from falldet.types import Event, EventState
@@ -152,3 +152,18 @@ def test_f1_plateau(scores: tuple[float | None, ...], threshold: float, plateau:
     curve = [(score, replace(metrics, f1=f1)) for score, f1 in zip((0.5, 0.6, 0.7, 0.8, 0.9), scores, strict=True)]
     found = f1_plateau(curve, 0.82, threshold)
     assert found == {"band": 0.05, "from": plateau[0], "to": plateau[1]}
+
+
+def test_write_report_tells_falls_of_unknown_time_first(tmp_path: Path) -> None:
+    known = evaluated("found", [(10.0, 11.0)], [10.5])
+    results = [known]
+    for number in range(3):
+        unknown = evaluated(f"unknown{number}\x1b[31m", [(10.0, 11.0)], [10.5])
+        clip = replace(unknown.clip, fall_intervals=())
+        results.append(replace(unknown, clip=clip, match=Match([], [], [])))
+    report = write_report(tmp_path, results, [ErrorAnalysis([], [])] * 4, [], 0.85)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert text.splitlines()[2].startswith("3 videos show a fall of unknown time, with an alert in 3 of them.")
+    assert report["untimed"] == {"videos": 3, "with_alert": 3}
+    assert (report["events"]["precision"], report["events"]["falls"]) == (1.0, 1)
+    assert "\x1b" not in text

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from falldet.errors import FalldetError
-from falldet.io.files import atomic_path, atomic_write, sha256_of
+from falldet.io.files import atomic_path, atomic_write, sha256_of, sweep_parts
 
 
 def left_over(folder: Path) -> list[str]:
@@ -83,3 +85,23 @@ def test_atomic_path_names_the_cure_where_the_disk_is_full(tmp_path: Path) -> No
 def test_sha256_of_is_that_of_the_contents(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"falls")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"falls").hexdigest()
+
+
+def test_sweep_parts_deletes_what_killed_processes_left_and_nothing_else(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom falldet.io.files import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as stream:\n"
+        "    stream.write('half')\n    stream.flush()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a.csv"], cwd=root, check=False)
+    (stale,) = tmp_path.iterdir()
+    others = [".b.part", "c.abcd1234.part", ".d.ABCD1234.part", ".e.abcd1234.csv"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / ".f.abcd1234.part").mkdir()
+    with atomic_path(tmp_path / "live.csv") as live:
+        assert sweep_parts(tmp_path) == [stale]
+        assert live.exists()
+    assert left_over(tmp_path) == sorted([*others, ".f.abcd1234.part", "live.csv"])
+    assert sweep_parts(tmp_path / "missing") == []

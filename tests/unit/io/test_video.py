@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import weakref
 from collections.abc import Callable
@@ -15,7 +16,8 @@ import pytest
 from gray_videos import VARIABLE, gray_image, number_of, steady, times_of, write_video
 
 from falldet.errors import FalldetError
-from falldet.io.video import VideoReader, codec_threads, is_stream, probe, read_frames, redacted
+from falldet.io.addresses import redacted
+from falldet.io.video import VideoReader, codec_threads, probe, read_frames
 
 
 @pytest.mark.parametrize(
@@ -250,26 +252,9 @@ def test_read_frames_gives_the_frames_before_the_break_of_a_truncated_file(
     assert "is truncated" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("source", "stream"),
-    [
-        ("rtsp://127.0.0.1/a", True),
-        ("http://127.0.0.1/a.mp4", True),
-        ("0", True),
-        ("12", True),
-        ("a.mp4", False),
-        ("C:/a.mp4", False),
-        ("12.mp4", False),
-        (Path("/videos/rtsp/a.mp4"), False),
-    ],
-)
-def test_is_stream_tells_streams_from_files(source: str | Path, stream: bool) -> None:
-    assert is_stream(source) is stream
-
-
 @pytest.mark.parametrize("source", ["rtsp://127.0.0.1:9/none", "http://127.0.0.1:9/none.mp4", "97"])
 def test_probe_refuses_a_missing_stream_in_one_sentence(source: str) -> None:
-    with pytest.raises(FalldetError, match=f"can't read {source}"):
+    with pytest.raises(FalldetError, match=re.escape(f"can't read {redacted(source)}")):
         probe(source)
 
 
@@ -293,7 +278,7 @@ def test_probe_hides_the_password_of_a_stream() -> None:
     with pytest.raises(FalldetError) as caught:
         probe("rtsp://anna:geheim@127.0.0.1:9/none")
     assert "geheim" not in str(caught.value)
-    assert "rtsp://127.0.0.1:9/none" in str(caught.value)
+    assert "rtsp://127.0.0.1:9/..." in str(caught.value)
 
 
 def test_read_frames_holds_only_a_few_frames(tmp_path: Path) -> None:
@@ -314,19 +299,6 @@ def test_read_frames_closes_the_file_when_the_generator_is_closed(tmp_path: Path
         next(frames)
 
 
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("rtsp://anna:secret@10.0.0.1:554/a@b", "rtsp://10.0.0.1:554/a@b"),
-        ("http://10.0.0.1/a.mp4", "http://10.0.0.1/a.mp4"),
-        (Path("videos/anna@home.mp4"), "videos/anna@home.mp4"),
-        ("0", "0"),
-    ],
-)
-def test_redacted_leaves_out_user_name_and_password(source: str | Path, name: str) -> None:
-    assert redacted(source) == name
-
-
 def test_codec_threads_leaves_large_frames_to_the_codec() -> None:
     assert (codec_threads(640, 480), codec_threads(1920, 1080)) == (1, 0)
 
@@ -345,4 +317,4 @@ def test_video_reader_gives_metadata_and_frames_of_one_opening(tmp_path: Path, m
         assert (reader.source, reader.info.frames) == (path, 20)
         frames = list(reader.frames())
     assert [number_of(frame) for frame in frames] == list(range(20))
-    assert opened == [str(path)]
+    assert opened == [f"file:{path}"]

@@ -29,16 +29,28 @@ def test_video_writer_keeps_the_times_of_the_source(tmp_path: Path, expected: li
     assert times_of(tmp_path / "a.mp4") == pytest.approx(expected, abs=1e-3)
 
 
-def test_video_writer_writes_h264_that_streams_and_that_others_may_read(tmp_path: Path) -> None:
+def boxes(path: Path) -> list[bytes]:
+    """The kinds of the boxes at the top level of an .mp4."""
+    contents, place, kinds = path.read_bytes(), 0, []
+    while place < len(contents):
+        size = int.from_bytes(contents[place : place + 4], "big")
+        kinds.append(contents[place + 4 : place + 8])
+        place += int.from_bytes(contents[place + 8 : place + 16], "big") if size == 1 else size
+    return kinds
+
+
+def test_video_writer_writes_an_ordinary_h264_file_that_seeks_and_that_others_may_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "a.mp4"
     with VideoWriter(path) as writer:
-        for number in range(10):
-            writer.write(gray_image(number), number / 25)
-    contents = path.read_bytes()
-    assert contents.index(b"moov") < contents.index(b"mdat")
+        for number in range(40):
+            writer.write(gray_image(number), number / 10)
+    assert b"moof" not in boxes(path)
+    assert boxes(path)[-1] == b"moov"
     with av.open(str(path)) as container:
-        assert container.streams.video[0].codec_context.name == "h264"
-        assert container.streams.video[0].pix_fmt == "yuv420p"
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt, stream.frames) == ("h264", "yuv420p", 40)
+        container.seek(2_000_000, backward=True)
+        assert next(container.decode(video=0)).time <= 2.0
     assert path.stat().st_mode & 0o044 == 0o044
 
 
@@ -79,16 +91,37 @@ def test_video_writer_leaves_a_file_that_plays_after_ctrl_c(tmp_path: Path) -> N
     assert left_over(tmp_path) == ["a.mp4"]
 
 
-def test_video_writer_killed_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
+def test_video_writer_killed_leaves_a_file_that_plays_under_the_unfinished_name(tmp_path: Path) -> None:
     code = (
-        "import os, sys, numpy as np\nfrom falldet.io.video_writer import VideoWriter\n"
+        "import os, signal, sys, numpy as np\nfrom falldet.io.video_writer import VideoWriter\n"
         "writer = VideoWriter(sys.argv[1])\n"
-        "for i in range(60): writer.write(np.zeros((48, 64, 3), np.uint8), i / 25)\n"
-        "os._exit(9)"
+        "for i in range(200): writer.write(np.full((48, 64, 3), 20 + i, np.uint8), i / 25)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     root = Path(__file__).resolve().parents[3]
-    assert subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], cwd=root, check=False).returncode == 9
-    assert not (tmp_path / "a.mp4").exists()
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.mp4"], cwd=root, check=False)
+        assert done.returncode == -9
+    assert left_over(tmp_path) == ["a.unfinished-2.mp4", "a.unfinished.mp4"]
+    frames = list(read_frames(tmp_path / "a.unfinished.mp4"))
+    assert 150 <= len(frames) <= 200  # a second at most is lost
+    assert frames[-1].time_s == pytest.approx((len(frames) - 1) / 25, abs=1e-3)
+
+
+def test_video_writer_tells_a_full_disk_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys, numpy as np\nfrom falldet.io.video_writer import VideoWriter\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)\n"
+        "with VideoWriter(sys.argv[1]) as writer:\n"
+        "    for i in range(200): writer.write(np.roll(image, i), i / 25)\n"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.mp4"], cwd=root, check=False, capture_output=True, text=True
+    )
+    assert "a.mp4: File too large; make room" in done.stderr.splitlines()[-1]
+    assert left_over(tmp_path) == []
 
 
 def test_video_writer_without_a_frame_makes_no_file(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from mmengine.registry import DefaultScope
 
 import falldet.openmmlab  # noqa: F401  (makes the wheels importable)
 from falldet.data.annotations import dump_annotations
-from falldet.openmmlab.config import config_beside, innermost_dataset, load_config
+from falldet.openmmlab.checked_config import config_beside
+from falldet.openmmlab.config import innermost_dataset, load_config
 from falldet.openmmlab.hooks import TrainingHistoryHook
 from falldet.openmmlab.recognizer import read_preparation
 from falldet.stages.preprocessing import Preparation
@@ -42,7 +43,7 @@ def old_run(tmp_path: Path) -> Path:
 
 
 def test_aliases_let_the_config_of_a_finished_run_load(old_run: Path, rng: np.random.Generator) -> None:
-    config = load_config(config_beside(old_run / "epoch_1.pth"))
+    config = config_beside(old_run / "epoch_1.pth")
     assert read_preparation(config) == Preparation("image", 48, None)
     keypoints = rng.uniform(1, 300, (1, 80, 17, 2)).astype(np.float32)
     walk = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 import typing
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -20,14 +21,18 @@ def test_as_toml_is_the_shipped_file() -> None:
 
 def test_as_toml_is_read_back_as_the_same_config() -> None:
     config = Config().with_overrides(
-        ["events.ignore_zones=[[[0,0],[1,0],[1,0.5]]]", "pose.source=yolox_s+hrnet_w32", 'recognizer.config="a\\"b\\\\c"']
+        [
+            "events.ignore_zones=[[[0,0],[1,0],[1,0.5]]]",
+            "pose.source=yolox_s+hrnet_w32",
+            'recognizer.config="a\\"b\\\\c"',
+        ]
     )
     assert Config.from_groups(tomllib.loads(as_toml(config))) == config
 
 
 def test_as_toml_has_a_comment_before_every_value() -> None:
     lines = as_toml(Config()).splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if " = " in line and not line.startswith("#"):
             assert before.startswith("# "), line
     assert max(map(len, lines)) <= 100
@@ -85,6 +90,15 @@ def test_attribute_docs_join_lines_and_name_a_field_without_words() -> None:
 )
 def test_split_effect_separates_what_it_is_from_what_it_does(text: str, meaning: str, effect: str) -> None:
     assert split_effect(text) == (meaning, effect)
+
+
+def test_split_effect_is_told_for_every_number() -> None:
+    config = Config()
+    for group, values in config.groups().items():
+        settings = type(getattr(config, group))
+        docs, kinds = attribute_docs(settings), typing.get_type_hints(settings)
+        for key in values:
+            assert kinds[key] not in (int, float) or split_effect(docs[key])[1], f"{group}.{key}: say Higher: or Lower:"
 
 
 def test_unit_of_every_setting_is_known() -> None:

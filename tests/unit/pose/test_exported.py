@@ -44,7 +44,7 @@ def test_network_digest_changes_with_config_and_weights(own_config: Path) -> Non
 def test_find_network_asks_for_the_weights_of_an_unknown_config(tmp_path: Path) -> None:
     config = tmp_path / "r50.py"
     config.write_text('_base_ = "mmdet::faster_rcnn/r50.py"\n', encoding="utf-8")
-    with pytest.raises(FalldetError, match="whose weights falldet doesn't know; add yours to it: load_from"):
+    with pytest.raises(FalldetError, match="whose weights falldet doesn't know; add yours: load_from"):
         find_network(str(config))
 
 

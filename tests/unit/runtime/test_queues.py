@@ -42,18 +42,18 @@ class Source:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 500])
-def test_what_is_prefetched_comes_in_order_and_whole(count: int) -> None:
+def test_prefetch_yields_all_items_in_order(count: int) -> None:
     source = Source(count)
     assert list(prefetch(source.items(), depth=3)) == list(range(count))
     assert source.closed
     assert threads() == set()
 
 
-def test_no_more_is_fetched_ahead_than_asked() -> None:
+def test_prefetch_stays_within_its_depth() -> None:
     source = Source(100)
     items = prefetch(source.items(), depth=3)
     assert next(items) == 0
-    until(lambda: source.given == 5)  # one read, three waiting, one in hand
+    until(lambda: source.given == 5)  # one read, three waiting, one in progress
     time.sleep(0.05)
     assert source.given == 5
     items.close()
@@ -61,7 +61,7 @@ def test_no_more_is_fetched_ahead_than_asked() -> None:
     assert threads() == set()
 
 
-def test_an_error_comes_after_the_items_before_it() -> None:
+def test_prefetch_raises_an_error_after_the_items_before_it() -> None:
     items = prefetch(Source(3, ZeroDivisionError()).items())
     assert [next(items), next(items), next(items)] == [0, 1, 2]
     with pytest.raises(ZeroDivisionError):
@@ -69,7 +69,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
     assert threads() == set()
 
 
-def test_a_reader_that_fails_stops_the_thread() -> None:
+def test_prefetch_stops_its_thread_when_the_reader_fails() -> None:
     source = Source(1000)
 
     def read() -> None:
@@ -84,7 +84,7 @@ def test_a_reader_that_fails_stops_the_thread() -> None:
     until(lambda: threads() == set())
 
 
-def test_what_is_drained_is_written_in_order_in_another_thread() -> None:
+def test_background_writer_writes_in_order_in_another_thread() -> None:
     written: list[int] = []
     writers: set[str] = set()
 
@@ -92,32 +92,32 @@ def test_what_is_drained_is_written_in_order_in_another_thread() -> None:
         writers.add(threading.current_thread().name)
         written.append(number)
 
-    with background_writer(write, depth=2) as hand_over:
+    with background_writer(write, depth=2) as enqueue:
         for number in range(200):
-            hand_over(number)
+            enqueue(number)
     assert written == list(range(200))
     assert writers == {"background_writer"}
     assert threads() == set()
 
 
-def test_handing_over_waits_for_room() -> None:
+def test_background_writer_blocks_while_its_queue_is_full() -> None:
     go = threading.Event()
-    handed: list[int] = []
-    with background_writer(lambda _: go.wait(10), depth=2) as hand_over:
+    enqueued: list[int] = []
+    with background_writer(lambda _: go.wait(10), depth=2) as enqueue:
 
-        def hand_all() -> None:
+        def enqueue_all() -> None:
             for number in range(10):
-                hand_over(number)
-                handed.append(number)
+                enqueue(number)
+                enqueued.append(number)
 
-        thread = threading.Thread(target=hand_all)
+        thread = threading.Thread(target=enqueue_all)
         thread.start()
-        until(lambda: len(handed) == 3)  # one in hand, two waiting
+        until(lambda: len(enqueued) == 3)  # one in progress, two waiting
         time.sleep(0.05)
-        assert len(handed) == 3
+        assert len(enqueued) == 3
         go.set()
         thread.join()
-    assert len(handed) == 10
+    assert len(enqueued) == 10
 
 
 def failing(number: int) -> None:
@@ -125,25 +125,25 @@ def failing(number: int) -> None:
         raise ZeroDivisionError
 
 
-def test_an_error_of_the_writer_is_raised_while_handing_over() -> None:
-    handed = 0
-    with pytest.raises(ZeroDivisionError), background_writer(failing, depth=2) as hand_over:  # noqa: PT012
+def test_background_writer_raises_an_error_at_the_next_item() -> None:
+    enqueued = 0
+    with pytest.raises(ZeroDivisionError), background_writer(failing, depth=2) as enqueue:  # noqa: PT012
         for number in range(1000):
-            hand_over(number)
-            handed += 1
-    assert 2 <= handed <= 6
+            enqueue(number)
+            enqueued += 1
+    assert 2 <= enqueued <= 6
     assert threads() == set()
 
 
-def test_an_error_of_the_writer_is_raised_at_the_end_at_the_latest() -> None:
-    with pytest.raises(ZeroDivisionError), background_writer(failing) as hand_over:  # noqa: PT012
+def test_background_writer_raises_an_error_at_the_end_at_the_latest() -> None:
+    with pytest.raises(ZeroDivisionError), background_writer(failing) as enqueue:  # noqa: PT012
         for number in range(3):
-            hand_over(number)
+            enqueue(number)
     assert threads() == set()
 
 
 @pytest.mark.parametrize(("error", "kept"), [(ValueError(), False), (KeyboardInterrupt(), True)])
-def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kept: bool) -> None:
+def test_background_writer_drops_waiting_items_at_an_error_but_not_at_ctrl_c(error: BaseException, kept: bool) -> None:
     begun, go = threading.Event(), threading.Event()
     written: list[int] = []
 
@@ -152,9 +152,9 @@ def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kep
         go.wait(10)
         written.append(number)
 
-    with pytest.raises(type(error)), background_writer(write, depth=4) as hand_over:  # noqa: PT012
+    with pytest.raises(type(error)), background_writer(write, depth=4) as enqueue:  # noqa: PT012
         for number in range(4):
-            hand_over(number)
+            enqueue(number)
         assert begun.wait(10)
         threading.Timer(0.05, go.set).start()
         raise error
@@ -162,9 +162,9 @@ def test_an_error_drops_what_waits_and_ctrl_c_does_not(error: BaseException, kep
     assert threads() == set()
 
 
-def test_a_closed_channel_takes_nothing_and_gives_the_rest() -> None:
-    channel: BoundedQueue[int] = BoundedQueue(4)
-    assert channel.put(1)
-    channel.close()
-    assert not channel.put(2)
-    assert list(channel) == [1]
+def test_bounded_queue_takes_nothing_once_closed_and_gives_the_rest() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(4)
+    assert queue.put(1)
+    queue.close()
+    assert not queue.put(2)
+    assert list(queue) == [1]

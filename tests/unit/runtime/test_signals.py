@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from falldet.runtime.signals import stop_on_request
 
 
@@ -54,6 +56,33 @@ def test_stop_on_request_interrupts_at_the_second_ctrl_c() -> None:
     _, err = process.communicate(timeout=15)
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_stop_on_request_takes_sigterm_and_sighup_for_requests(number: signal.Signals) -> None:
+    process = start(WAITING.format(then="raise stop.interruption()"))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (128 + number, "asked to stop\n")
+    assert err == f"\nstopped by {number.name}; finished results are kept\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_on_request_ends_other_work_with_its_own_code(number: signal.Signals) -> None:
+    code = "import time\nfrom falldet.cli.process import run\n"
+    process = start(code + "run(lambda: [print('ready', flush=True), time.sleep(20)][1])")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert err == f"\nstopped by {number.name}; finished results are kept\n"
+
+
+def test_stop_on_request_leaves_nohup_its_effect() -> None:
+    waiting = WAITING.format(then="return 5").replace("stop.wait(20)", "stop.wait(0.5)")
+    process = start(f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{waiting}")
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert process.returncode == 5
 
 
 def test_stop_on_request_leaves_ctrl_c_as_it_was() -> None:

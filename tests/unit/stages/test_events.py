@@ -512,13 +512,41 @@ def test_event_decoder_reports_states_in_order_and_keeps_alerts_of_one_place_apa
     order = [EventState.FALLING, EventState.FALLEN, EventState.RECOVERED, EventState.LOST]
     ranks: dict[str, int] = {}
     for event in (event for found in updates for event in found):
-        assert order.index(event.state) >= ranks.get(event.id, 0)
-        assert ranks.get(event.id, 0) < 2, "recovered and lost are final"
+        fall = f"{event.id} {event.falls}"  # a further fall begins anew
+        assert order.index(event.state) >= ranks.get(fall, 0)
+        assert ranks.get(fall, 0) < 2, "recovered and lost are final"
         assert (event.end_s is None) == (event.state is not EventState.RECOVERED)
         assert event.start_s <= event.peak_s
         assert event.start_s <= event.alert_s
         assert event.end_s is None or event.end_s >= event.alert_s
-        ranks[event.id] = order.index(event.state)
+        ranks[fall] = order.index(event.state)
+
+
+@pytest.mark.parametrize("track_id", [1, 2], ids=["same track", "new track"])
+def test_event_decoder_continues_the_event_of_a_person_who_falls_again_after_a_recovery(track_id: int) -> None:
+    """Within the cool-down a further fall is no second alert, and is not swallowed."""
+    up = walk(8.5, start_s=6) if track_id == 1 else walk(7.2, start_s=6)
+    more = [] if track_id == 1 else [walk(8.5, track_id, 7.3)]
+    again = [Act(track_id, 8.5, 9, BENT, 0.5), Act(track_id, 9, 9.6, LYING, 0.8), Act(track_id, 9.6, 16, LYING, 0.1)]
+    events, updates = play([*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), up, *more, *again])
+    (event,) = events
+    assert event.falls == 2
+    assert states_of(updates) == [
+        *[EventState.FALLING, EventState.FALLEN, EventState.RECOVERED],
+        *[EventState.FALLING, EventState.FALLEN],
+    ]
+    assert event.end_s is None
+    assert event.lying_s < 2.0  # the clock of lying began anew
+
+
+@pytest.mark.parametrize("upright_s", [0.0, 1.0], ids=["lying when first seen", "upright before"])
+def test_event_decoder_tells_a_hand_over_to_a_track_that_was_upright(upright_s: float) -> None:
+    fallen = [*FALL_AND_LIE[:3], Act(1, 4.4, 5, LYING, 0.1)]
+    other = [walk(6.5 + upright_s, 2, 6.5), Act(2, 6.5 + upright_s, 9, LYING, 0.1), walk(12, 2, 9)]
+    events, _ = play([*fallen, *(act for act in other if act.stop_s > act.start_s)])
+    (event,) = events
+    assert event.state is EventState.RECOVERED
+    assert event.handed_over is bool(upright_s)
 
 
 def test_event_decoder_reset_forgets_everything() -> None:

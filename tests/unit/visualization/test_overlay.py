@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,3 +50,23 @@ def test_draw_zones_outlines_polygons_in_place() -> None:
     draw_zones(image, [((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))])
     assert image[60, 100:220].max(axis=1).min() > 100
     assert image[:50].max() == 0
+
+
+def red_center(image: np.ndarray) -> np.ndarray:
+    """Mean (x, y) of the red pixels off the frame and the title of an alarm."""
+    red = (np.abs(image.astype(int) - RED).max(axis=2) < 40)[60:-12, 12:-12]
+    return np.argwhere(red).mean(axis=0)[::-1] + np.array([12, 60])
+
+
+@pytest.mark.parametrize(
+    ("last_boxes", "center"), [(None, (60, 145)), ({7: np.array([200, 160, 290, 200])}, (245, 175))]
+)
+def test_draw_overlay_marks_where_a_person_without_a_skeleton_has_fallen(
+    people: People, last_boxes: dict[int, np.ndarray] | None, center: tuple[float, float]
+) -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    fallen = {7: replace(event(7), box=(20.0, 130.0, 100.0, 170.0))}
+    drawn = draw_overlay(image, People.none(), {}, fallen, 0.5, last_boxes=last_boxes)
+    assert red_center(drawn) == pytest.approx(center, abs=15)
+    skeleton = draw_overlay(image, people.with_track_ids(np.array([7, NO_TRACK])), {}, fallen, 0.5)
+    assert np.abs(skeleton[150:180, 15:25].astype(int) - RED).max(axis=2).min() > 40  # no mark beside a skeleton

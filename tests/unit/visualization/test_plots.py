@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from falldet.errors import FalldetError
 from falldet.types import Event, EventState
@@ -72,6 +73,55 @@ def test_precision_recall_plot_is_drawn(tmp_path: Path, curve: tuple, point: tup
 def test_operating_curve_plot_is_drawn(tmp_path: Path, points: list[tuple[float, float, float]]) -> None:
     plots.operating_curve_plot(tmp_path / "curve.png", points, 0.7)
     assert non_white(read(tmp_path / "curve.png")) > 0.005
+
+
+CLUSTERED = [(float(rate // 2), 1 - 0.01 * (rate % 3), 0.9 + rate / 1000) for rate in range(40)]
+
+
+@pytest.mark.parametrize("points", [CLUSTERED, [(0.0, 1.0, step / 20) for step in range(20)]])
+def test_operating_curve_plot_labels_cover_nothing(
+    tmp_path: Path, points: list[tuple[float, float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    plots.operating_curve_plot(tmp_path / "curve.png", points, 0.91)
+    (axes,) = figures[0].axes
+    figures[0].draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert boxes
+    for index, box in enumerate(boxes):
+        assert not box.count_overlaps(boxes[:index])
+        assert not any(box.contains(*mark) for mark in axes.transData.transform([point[:2] for point in points]))
+
+
+def test_operating_curve_plot_gives_thresholds_of_one_point_one_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    plots.operating_curve_plot(tmp_path / "curve.png", [(0.0, 1.0, step / 20) for step in range(1, 20)], 0.5)
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["0.05 to 0.95"]
+
+
+@pytest.mark.parametrize(("samples", "marked"), [(2, True), (500, False)])
+def test_precision_recall_plot_shows_the_points_of_few_samples(
+    tmp_path: Path, samples: int, marked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    curve = (np.ones(samples + 1), np.linspace(0, 1, samples + 1), 1.0)
+    plots.precision_recall_plot(tmp_path / "pr.png", curve, (None, None), 0.5, 0.5)
+    assert any(line.get_marker() == "o" for line in figures[0].axes[0].lines) is marked
+
+
+def test_timeline_plot_shows_a_score_of_0_above_the_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    plots.timeline_plot(tmp_path / "t.png", {1: (np.arange(9.0), np.zeros(9))}, [], 0.5, 9.0)
+    axes = figures[0].axes[0]
+    pixels = axes.transData.transform([(0, 0)])[0, 1] - axes.bbox.y0
+    assert pixels > 5
+    assert axes.get_yticks()[0] == 0
 
 
 def test_save_figure_names_a_place_that_cannot_be_written(tmp_path: Path) -> None:

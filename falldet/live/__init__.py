@@ -1,0 +1,1 @@
+"""A service that watches cameras: live sources, incidents, their store, supervision."""

@@ -1,0 +1,1 @@
+"""Checks that a change leaves the results as they were."""

@@ -1,0 +1,1 @@
+"""How the readers bear damaged and hostile input."""
