@@ -80,7 +80,7 @@ def test_build_recognizer_never_runs_a_template(
 ) -> None:
     hostile_config(work_dir, monkeypatch, "'; import os; os.mkdir('mark'); y = '.py", "note = '{{fileBasename}}'")
     recognizer = build_recognizer(RecognizerSettings(engine, str(work_dir / "epoch_1.pth")))
-    assert recognizer.normalization == "person"
+    assert recognizer.normalization == "person_causal"
     assert "mark" not in os.listdir(work_dir)
 
 
