@@ -132,9 +132,8 @@ class _TimedScorer(TrackScorer):
     """Tracking, windows and recognizer, timed."""
 
     def __init__(self, config: Config, recognizer: WindowRecognizer, stopwatch: Stopwatch) -> None:
-        super().__init__(
-            config.tracker, config.windows, cast(WindowRecognizer, stopwatch.timed("recognize", recognizer))
-        )
+        super().__init__(config.tracker, config.windows, recognizer)
+        self.recognizer = cast(WindowRecognizer, stopwatch.timed("recognize", recognizer))
         self._timed = stopwatch.timed("track", super().update)
 
     def update(self, *arguments: Any) -> tuple[People, list[WindowScore]]:

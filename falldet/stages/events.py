@@ -5,7 +5,7 @@ Each track is in one of three states:
     IDLE --evidence reaches the alert threshold--> CANDIDATE --hips in no ignore zone--> ACTIVE
     CANDIDATE --in an ignore zone until zone_hold_s after high evidence, or the fall has an event--> IDLE
     ACTIVE --upright for recover_s--> IDLE    (the event's last state is RECOVERED)
-    IDLE, new track of a recovered person --falls there within cool_down_s--> ACTIVE    (its event, `falls` one more)
+    IDLE, recovered or a new track of that person --falls there within cool_down_s--> ACTIVE    (`falls` one more)
     ACTIVE --out of sight for cool_down_s--> track deleted    (the event's last state is LOST)
 
 The evidence alone decides about an alert; a track passes through CANDIDATE within one frame unless its hips are in an
@@ -35,11 +35,11 @@ Sensitivity = Literal["high", "balanced", "low"]
 ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.7, "low": 0.85}
 """The operating points: evidence that raises an alert, by sensitivity; checkpoints/README.md has their figures."""
 
-UPRIGHT_HOLD_S = 0.15
-"""Duration of an upright posture that is no error of a single frame."""
-
 ONSET_LAG_S = 0.6
 """Time from the start of a descent to the onset of its evidence, seconds: the median over the labeled falls."""
+
+UPRIGHT_HOLD_S = 0.15
+"""Duration of an upright posture that is no error of a single frame."""
 
 OUT_OF_SIGHT_S = 0.5
 """Time without observation after which a person is out of sight, seconds."""
@@ -236,11 +236,11 @@ class EventDecoder:
         self._fallen_at[track_id] = _Fallen(time_s, track.box, event)
 
     def _reported(self, track_id: int, track: FallTrack, time_s: float) -> Event | None:
-        """Return the event that this fall has already, of another track of the same person."""
+        """Return the event that this fall has already, of this track or of another one of the same person."""
         for other_id, fallen in self._fallen_at.items():
-            other = self._tracks.get(other_id)
+            other = self._tracks.get(other_id) if other_id != track_id else None
             two_people = other is not None and self._are_two_people(other, track, time_s)
-            if other_id != track_id and not two_people and track.is_at(fallen.box):
+            if not two_people and track.is_at(fallen.box):
                 return fallen.event
         return None
 

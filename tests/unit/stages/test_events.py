@@ -128,7 +128,7 @@ def test_event_decoder_raises_one_alert_per_fall_with_onset_and_peak() -> None:
         ([*FALL_AND_LIE[:3], Act(1, 4.4, 5, LYING, 0.1), Act(1, 5, 5.4, LYING, 0.9), Act(1, 5.4, 9, LYING, 0.1)], 1),
         (FALL_AND_LIE[:3] + [Act(1, 4.4 + i / 5, 4.6 + i / 5, LYING, 0.7 if i % 2 else 0.2) for i in range(20)], 1),
         ([walk(3), Act(1, 3, 3.4, LYING, 0.8), walk(5, start_s=3.4), Act(1, 5, 6, LYING, 0.8), walk(9, start_s=6)], 1),
-        ([walk(3), Act(1, 3, 3.4, LYING, 0.8), walk(9, start_s=3.4), Act(1, 9, 9.4, LYING, 0.8)], 2),
+        ([walk(3), Act(1, 3, 3.4, LYING, 0.8), walk(10, start_s=3.4), Act(1, 10, 10.4, LYING, 0.8)], 2),
         ([walk(3), Act(1, 3, 12, UPRIGHT, 0.8)], 1),
     ],
     ids=[
