@@ -20,7 +20,7 @@ NO_VIDEO_SUFFIXES = frozenset(
     ".bak .bmp .csv .db .doc .docx .gif .ini .ipynb .jpeg .jpg .json .jsonl .license .log .md .mp3 .npy .npz .pdf .pkl "
     ".png .py .srt .sh .tar .toml .tsv .txt .vtt .wav .webp .xls .xlsx .xml .yaml .yml .zip".split()
 )
-"""Suffixes of files that nobody takes for a video; those of others are told."""
+"""Suffixes of files that are evidently no video; other unknown files are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _reason_against(path: Path) -> str | None:
-    """Return why a file is not used; None for a video, and an empty text for a file that nobody takes for one."""
+    """Return why a file is not used; None for a video, and an empty text for a file that is evidently none."""
     suffix = path.suffix.lower()
     if suffix in NO_VIDEO_SUFFIXES or not suffix or path.name.startswith("._"):  # ._: macOS's notes on a file
         return ""
