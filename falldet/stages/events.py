@@ -32,7 +32,7 @@ from falldet.types import NO_TRACK, Event, EventState, People, PersonScore
 
 Sensitivity = Literal["high", "balanced", "low"]
 
-ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.7, "low": 0.85}
+ALERT_THRESHOLDS: dict[Sensitivity, float] = {"high": 0.5, "balanced": 0.6, "low": 0.8}
 """The operating points: evidence that raises an alert, by sensitivity; checkpoints/README.md has their figures."""
 
 ONSET_LAG_S = 0.6
@@ -236,11 +236,11 @@ class EventDecoder:
         self._fallen_at[track_id] = _Fallen(time_s, track.box, event)
 
     def _reported(self, track_id: int, track: FallTrack, time_s: float) -> Event | None:
-        """Return the event that this fall has already, of this track or of another one of the same person."""
+        """Return the event that this fall has already, of another track of the same person."""
         for other_id, fallen in self._fallen_at.items():
-            other = self._tracks.get(other_id) if other_id != track_id else None
+            other = self._tracks.get(other_id)
             two_people = other is not None and self._are_two_people(other, track, time_s)
-            if not two_people and track.is_at(fallen.box):
+            if other_id != track_id and not two_people and track.is_at(fallen.box):
                 return fallen.event
         return None
 

@@ -277,7 +277,7 @@ def test_build_network_runs_no_code_of_a_checkpoint(tmp_path: Path) -> None:
     torch.save({"state_dict": {"a": Evil()}}, tmp_path / "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil()))
     for name in ("evil.pth", "plain.pth"):
-        with pytest.raises(FalldetError, match=f"{name} is not a checkpoint that can be loaded safely"):
+        with pytest.raises(FalldetError, match=f"{name} is not a checkpoint"):
             build_network(HRNET, tmp_path / name)
     assert not mark.exists()
 
