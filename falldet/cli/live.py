@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="read files as fast as possible, in their own time")
     parser.add_argument("--debug", action="store_true", help="log more")
     options.add_device(parser)
-    options.add_cfg_options(parser, "events.alert_threshold=0.9, for all cameras")
+    options.add_cfg_options(parser, "events.sensitivity=low, for all cameras")
 
 
 def run(arguments: argparse.Namespace) -> int:

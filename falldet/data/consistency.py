@@ -50,7 +50,7 @@ def warn_of_shared_subjects(clips: Sequence[ClipRecord], splits: Sequence[str | 
     """
     found: dict[str, set[str]] = {split: set() for split in SPLIT_NAMES}
     for clip, split in zip(clips, splits, strict=True):
-        if split and clip.subject != clip.path.stem:  # a name that somebody gave
+        if split and clip.subject != clip.path.stem:  # a given name
             found[split].add(clip.subject)
     for split in ("val", "test"):
         shared = sorted(found["train"] & found[split])

@@ -20,7 +20,7 @@ NO_VIDEO_SUFFIXES = frozenset(
     ".bak .bmp .csv .db .doc .docx .gif .ini .ipynb .jpeg .jpg .json .jsonl .license .log .md .mp3 .npy .npz .pdf .pkl "
     ".png .py .srt .sh .tar .toml .tsv .txt .vtt .wav .webp .xls .xlsx .xml .yaml .yml .zip".split()
 )
-"""Suffixes of files that nobody takes for a video; those of others are told."""
+"""Suffixes of files that are evidently no video; other unknown files are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def clips_from_folder(folder: str | Path) -> FolderClips:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield everything below `folder` but folders and hidden files; a folder that is linked again is not entered."""
+    """Yield everything below `folder` but folders; hidden ones and one that is linked again are not entered."""
     entered = {os.path.realpath(folder)}
     for parent, folders, files in os.walk(folder, followlinks=True):
         kept = []
@@ -87,14 +87,16 @@ def _files(folder: Path) -> Iterator[Path]:
                 entered.add(real)
                 kept.append(name)
         folders[:] = kept
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
+        yield from (Path(parent, name) for name in files)
 
 
 def _reason_against(path: Path) -> str | None:
-    """Return why a file is not used; None for a video, and an empty text for a file that nobody takes for one."""
+    """Return why a file is not used; None for a video, and an empty text for a file that is evidently none."""
     suffix = path.suffix.lower()
-    if suffix in NO_VIDEO_SUFFIXES or not suffix:
+    if suffix in NO_VIDEO_SUFFIXES or not suffix or path.name.startswith("._"):  # ._: macOS's notes on a file
         return ""
+    if path.name.startswith("."):
+        return "its name begins with a dot; rename it if it is a video" if suffix in VIDEO_SUFFIXES else ""
     if suffix not in VIDEO_SUFFIXES:
         return f"unknown suffix {suffix}; rename or convert it if it is a video"
     if not path.is_file():

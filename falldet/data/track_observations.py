@@ -23,7 +23,7 @@ class TrackObservations:
     """One track of a clip in the processed frames in which it was visible.
 
     Attributes:
-        track_id: number of the person in the annotation.
+        track_id: index of the person in the annotation.
         time_s: (T,) float64, ascending, seconds.
         keypoints: (T, K, 2) float32, pixels.
         scores: (T, K) float32.

@@ -25,7 +25,7 @@ MAX_PIXELS = 8192 * 4320
 """Largest frame that is decoded: a damaged header must not take all memory."""
 
 PEEKED_PACKETS = 60
-"""Video packets read at most to tell moving tracks from cover pictures, where there are several video tracks."""
+"""Video packets read at most to tell moving tracks from cover images, where there are several video tracks."""
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def _open_pipe(path: Path, name: str) -> int:
 
 
 def _video_track(container: av.container.InputContainer, name: str) -> tuple[av.VideoStream, list[av.Packet]]:
-    """Return the track of the film, not of a cover picture or a preview, and its packets read so far."""
+    """Return the track of the film, not of a cover image or a preview, and its packets read so far."""
     tracks = list(container.streams.video)
     if not tracks:
         raise FalldetError(f"{name} holds no video, only other streams; give a video file")
@@ -151,7 +151,7 @@ def _video_track(container: av.container.InputContainer, name: str) -> tuple[av.
 
 
 def _rank(track: av.VideoStream, peeked: dict[int, list[av.Packet]]) -> tuple[bool, bool, int, int]:
-    """Return what speaks for a track: it moves, is no attached picture, is large, comes first."""
+    """Return what speaks for a track: it moves, is no attached image, is large, comes first."""
     most = max(len(packets) for packets in peeked.values())
     moves = len(peeked[track.index]) >= max(2, most / 5) and track.frames != 1
     attached = bool(track.disposition & (Disposition.attached_pic | Disposition.still_image))

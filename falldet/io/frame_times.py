@@ -38,7 +38,7 @@ class FrameTimes:
         name: name of the source for messages.
         period_s: time between two frames where no timestamp tells it, seconds.
         leaps: whether a step above `LEAP_S` is a leap of the clock, as in transport streams, rather than a gap.
-        live: whether frames arrive at their own pace, so that arrival tells leaps from gaps.
+        live: whether frames arrive at their own rate, so that arrival tells leaps from gaps.
     """
 
     def __init__(self, name: str, period_s: float, leaps: bool = False, live: bool = False) -> None:

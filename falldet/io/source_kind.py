@@ -28,7 +28,7 @@ class SourceKind(Enum):
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come at their own pace, and may stop coming."""
+        """Whether frames come at their own rate, and may stop coming."""
         return self in (SourceKind.PIPE, SourceKind.WEBCAM, SourceKind.ADDRESS)
 
 

@@ -67,7 +67,7 @@ class VideoReader:
     Times come from the container's own timestamps, so variable frame rates stay exact; where timestamps are missing,
     the nominal rate or the arrival fills in, see `FrameTimes`. The first frame is at 0 s. Rotation metadata is applied,
     and pixels that are not square are made so by enlarging the image. Of several video tracks the film is read, not a
-    cover picture or a preview. A truncated file yields the frames before the break, and frames that can't be decoded
+    cover image or a preview. A truncated file yields the frames before the break, and frames that can't be decoded
     are skipped; both are logged as warnings.
 
     Args:
@@ -77,7 +77,7 @@ class VideoReader:
     Attributes:
         source: as given.
         info: metadata of the source.
-        is_live: whether frames come at their own pace, and may stop coming.
+        is_live: whether frames come at their own rate, and may stop coming.
         broken_off: once the frames have ended, why a live source gave no more; empty for a source that is complete.
 
     Raises:

@@ -198,7 +198,7 @@ class Reader:
             connection.begun_s = frame.arrival_s
             size = (source.width, source.height)
             self._status = status = replace(status, connections=status.connections + 1, size=size, stuck=False)
-        if frame.arrival_s - connection.begun_s > self._settings.settled_s:
+        if frame.arrival_s - connection.begun_s > self._settings.stable_s:
             self._backoff.reset()
         self._arrivals.append(frame.arrival_s)
         self._status = replace(status, frames=status.frames + 1, last_frame_s=frame.arrival_s)

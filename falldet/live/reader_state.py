@@ -34,7 +34,7 @@ class ReaderSettings:
         frozen_after_s: time without any change of the image from which a camera counts as frozen; 0 never does.
         first_retry_s: wait before the second try; it doubles up to `max_retry_s`.
         max_retry_s: longest wait between two tries. Higher: less load on a dead camera, a later return.
-        settled_s: time with frames after which the wait starts from `first_retry_s` again.
+        stable_s: time with frames after which the wait starts from `first_retry_s` again.
     """
 
     stale_s: float = 3.0
@@ -43,7 +43,7 @@ class ReaderSettings:
     frozen_after_s: float = 60.0
     first_retry_s: float = 0.5
     max_retry_s: float = 30.0
-    settled_s: float = 10.0
+    stable_s: float = 10.0
 
     def __post_init__(self) -> None:
         """Raise ValueError where a time is not positive or they are out of order."""
@@ -51,8 +51,8 @@ class ReaderSettings:
             raise ValueError(f"0 < stale_s < watchdog_s must hold, got {self.stale_s} and {self.watchdog_s}")
         if not 0 < self.first_retry_s <= self.max_retry_s:
             raise ValueError("0 < first_retry_s <= max_retry_s must hold")
-        if self.frozen_after_s < 0 or self.connect_s <= 0 or self.settled_s < 0:
-            raise ValueError("frozen_after_s, connect_s and settled_s must not be negative")
+        if self.frozen_after_s < 0 or self.connect_s <= 0 or self.stable_s < 0:
+            raise ValueError("frozen_after_s, connect_s and stable_s must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

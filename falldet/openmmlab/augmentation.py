@@ -51,7 +51,7 @@ class _Augmentation(BaseTransform):
 class WalkSkeleton(_Augmentation):
     """Let the person also walk evenly for a part of the window: a shift, and growth around the pose's own center.
 
-    So walking towards the camera or out of the image looks less like a fall. A person who falls walks at the beginning
+    So walking towards the camera or out of the image resembles a fall less. A person who falls walks at the beginning
     of the window alone.
 
     Args:

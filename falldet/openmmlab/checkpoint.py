@@ -22,12 +22,15 @@ from mmengine.runner import CheckpointLoader
 from numpy.core import multiarray
 from torch import Tensor
 
-from falldet.data.restricted_pickle import check_limits
+from falldet.data.pickle_limits import check_limits
 from falldet.errors import FalldetError
 from falldet.terminal import printable, shown
 
 _PICKLES_OF_OLD_FORMAT = 5
 """Magic number, version, system, contents and keys of the storages, in files of torch before 1.6."""
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+"""First value of such files (torch/serialization.py)."""
 
 _STATISTICS = ("min", "max", "current", "mean")
 _ANNEALING = ("_annealing_cos", "_annealing_linear")
@@ -93,15 +96,17 @@ def _check_container(path: Path) -> None:
 
     Raises:
         FalldetError: the file is incomplete or no checkpoint, would take more memory than its size, or its pickle
-            exceeds the limits of `falldet.data.restricted_pickle`.
+            exceeds the limits of `falldet.data.pickle_limits`.
     """
     with path.open("rb") as stream:
         start = stream.read(4)
         stream.seek(0)
         if not start.startswith(b"PK"):
             if start[:1] != b"\x80":
-                raise FalldetError(f"{path} is no checkpoint{' (it is empty)' * (not start)}; give a .pth file")
-            for _ in range(_PICKLES_OF_OLD_FORMAT):
+                raise FalldetError(f"{path} is not a checkpoint{' (it is empty)' * (not start)}; give a .pth file")
+            if check_limits(stream, str(path)) != _MAGIC_NUMBER:
+                raise FalldetError(f"{path} is not a checkpoint but another pickle; give a .pth of a training run")
+            for _ in range(_PICKLES_OF_OLD_FORMAT - 1):
                 check_limits(stream, str(path))
             return
         try:

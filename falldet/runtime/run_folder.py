@@ -63,7 +63,7 @@ def _numbered(base: Path, number: int) -> Path:
 def _give_back(folder: Path, made: list[Path]) -> None:
     """Remove an empty record, and the folders that were made and are empty."""
     with suppress(OSError):
-        if (folder / RECORD).stat().st_size == 0 and len(list(folder.iterdir())) == 1:
+        if (folder / RECORD).stat().st_size == 0:
             (folder / RECORD).unlink()
             for each in made:
-                each.rmdir()
+                each.rmdir()  # raises where other files are in it

@@ -124,7 +124,7 @@ CASES = {
     "folder as a video": demo("is a folder", lambda folder: (folder / "a.mp4").mkdir()),
     "audio only": demo("holds no video", lambda folder: audio(folder / "a.mp4")),
     "cut before the index": demo("can't read a.mp4", lambda folder: cut(folder / "a.mp4", b"ftyp")),
-    "unreachable stream": demo("can't read rtsp://127.0.0.1:9/x", source="rtsp://127.0.0.1:9/x"),
+    "unreachable stream": demo("can't read rtsp://127.0.0.1:9/", source="rtsp://127.0.0.1:9/x"),
     "missing webcam": demo("can't read 97", source="97"),
     "unknown group": demo_options("did you mean 'events'", "--cfg-options", "event.alert_threshold=0.5"),
     "unknown key": demo_options("did you mean 'alert_threshold'", "--cfg-options", "events.alertthreshold=0.5"),

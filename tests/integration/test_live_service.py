@@ -199,7 +199,8 @@ def test_service_rebuilds_a_thread_that_dies_or_hangs_and_spares_the_others(
 
 
 def follow_faults(service: LiveService) -> None:
-    wait_until(lambda: all(view.processed for view in service.state.cameras.values()), what="all cameras")
+    views = service.state
+    wait_until(lambda: len(views.cameras) == 3 and all(view.processed for view in views.cameras.values()))
     dies, hangs, good = service.cameras
     wait_until(lambda: len(dies.rebuilt) == len(hangs.rebuilt) == 1, what="the rebuilding")
     wait_until(lambda: {incident.camera for incident in service.state.incidents} == {"dies", "hangs", "good"})

@@ -65,13 +65,14 @@ def test_clips_from_folder_shows_the_layout_where_no_class_is_found(tmp_path: Pa
 
 def test_clips_from_folder_tells_the_files_that_are_not_used(tmp_path: Path) -> None:
     touch(tmp_path, "fall/a.mp4", "fall/b.MTS", "fall/c.264", "fall/d.rmvb", "fall/notes.txt", "fall/README", "x/e.rmvb")
+    touch(tmp_path, "fall/...mp4", "fall/._a.mp4", "fall/.hidden")
     os.mkfifo(tmp_path / "fall" / "pipe.mp4")
     (tmp_path / "fall" / "gone.mp4").symlink_to(tmp_path / "none.mp4")
     (tmp_path / "fall" / "self.mp4").symlink_to(tmp_path / "fall" / "self.mp4")
     found = clips_from_folder(tmp_path)
     assert [clip.path.name for clip in found.clips] == ["a.mp4", "b.MTS", "c.264"]
     reasons = {path.name: reason for path, reason in found.left_out}
-    assert set(reasons) == {"d.rmvb", "pipe.mp4", "gone.mp4", "self.mp4"}
+    assert set(reasons) == {"d.rmvb", "pipe.mp4", "gone.mp4", "self.mp4", "...mp4"}
     assert "unknown suffix .rmvb" in reasons["d.rmvb"]
     assert "no file" in reasons["pipe.mp4"]
 

@@ -55,7 +55,6 @@ SECRET_ADDRESSES = [
     "rtmp://10.0.0.1/live/SECRET",
     "srt://10.0.0.1:9000?passphrase=SECRET",
     "rtsp://anna:SECRET\n@10.0.0.1/x",
-    "file:///home/SECRET/x.mp4",
 ]
 
 

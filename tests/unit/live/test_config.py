@@ -31,7 +31,7 @@ def test_read_live_config_overrides_the_detector_for_one_camera(tmp_path: Path) 
         source = "rtsp://u:{P_WORD}@192.0.2.7/sub"
         ignore_zones = [[[0, 0.5], [0.5, 0.5], [0.5, 1]]]
         [camera.detect.events]
-        confirm_s = 2.0
+        zone_hold_s = 2.0
         [[camera]]
         name = "yard"
         source = "0"
@@ -43,12 +43,13 @@ def test_read_live_config_overrides_the_detector_for_one_camera(tmp_path: Path) 
     assert door.source == "http://192.0.2.8/x?a=b"
     assert video.is_file
     events = config.detector_config(hall).events
-    assert (events.alert_threshold, events.confirm_s, events.recover_s) == (0.98, 2.0, 3.0)
+    assert (events.alert_threshold, events.zone_hold_s, events.recover_s) == (0.98, 2.0, 3.0)
     assert len(events.ignore_zones) == 1
-    assert config.detector_config(yard).events.confirm_s == 1.0
+    assert config.detector_config(yard).events.zone_hold_s == 1.5
     filled = config.with_secrets(Credentials(Redactor(), environment={"P_WORD": "a b"}))
     assert filled.cameras[0].source == "rtsp://u:a%20b@192.0.2.7/sub"
-    assert filled.cameras[0].shown_source == "rtsp://192.0.2.7/sub"
+    assert filled.cameras[0].shown_source.startswith("rtsp://192.0.2.7/")
+    assert "a%20b" not in filled.cameras[0].shown_source
 
 
 @pytest.mark.parametrize(

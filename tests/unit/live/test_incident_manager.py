@@ -20,7 +20,7 @@ from falldet.synthetic.scene import Person, Scene
 
 SHELF = Camera(position=(0.0, -3.7, 2.1), pitch_deg=20.0)
 LYING = Person((lie(200.0, "prone"),), (-0.4, 0.0))
-NO_ALERTS = {"events": {"alert_threshold": 1.0, "immediate_threshold": 1.0}}
+NO_ALERTS = {"events": {"alert_threshold": 1.0}}
 HELPER = Person((Walk((0.0, 0.3), 2.0), stand(0.5), pick_up(2.5), stand(2.0), Walk((2.6, 0.3), 3.0)), (2.6, 0.3), 180.0)
 
 
@@ -128,14 +128,10 @@ def test_manager_closes_after_a_seen_recovery_only(camera: Callable[..., Scripte
 
 def test_manager_keeps_two_people_apart_and_closes_the_one_who_gets_up(camera: Callable[..., ScriptedCamera]) -> None:
     cam = camera()
-    one = Person((stand(1.0), fall("left"), lie(20.0, "left_side")), (-1.0, 0.3), 0.0)
-    two = Person(
-        (stand(4.0), fall("right"), lie(2.0, "right_side"), get_up(3.0, "right_side"), stand(6.0)),
-        (1.1, 0.2),
-        0.0,
-        Body(1.66),
-    )
-    cam.play(scene(one, two, duration_s=16.0))
+    one = Person((Walk((-1.0, 0.3), 1.6), stand(1.4), fall("forward"), lie(20.0, "prone")), (-2.2, 0.3))
+    gets_up = (lie(2.0, "prone"), get_up(3.0, "prone"), stand(6.0))
+    two = Person((Walk((1.1, 0.2), 1.6), stand(4.4), fall("forward"), *gets_up), (2.3, 0.2), 180.0, Body(1.66))
+    cam.play(scene(one, two, duration_s=18.0))
     assert sorted(cam.told) == ["alert", "alert", "recovered"]
     assert {incident.state for incident in cam.manager.incidents} == {IncidentState.OPEN, IncidentState.RECOVERED}
 

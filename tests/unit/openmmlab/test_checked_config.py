@@ -28,7 +28,7 @@ from falldet.stages.recognizer import RecognizerSettings
 pytestmark = pytest.mark.openmmlab
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = ["model.backbone.base_channels=8", "model.cls_head.in_channels=32"]
+SMALL = ["model.backbone.channels=8", "model.cls_head.in_channels=24"]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_build_recognizer_never_runs_a_template(
 ) -> None:
     hostile_config(work_dir, monkeypatch, "'; import os; os.mkdir('mark'); y = '.py", "note = '{{fileBasename}}'")
     recognizer = build_recognizer(RecognizerSettings(engine, str(work_dir / "epoch_1.pth")))
-    assert recognizer.normalization == "person"
+    assert recognizer.normalization == "person_causal"
     assert "mark" not in os.listdir(work_dir)
 
 

@@ -60,7 +60,7 @@ def test_keypoint_clips_are_annotations_for_training(rng: np.random.Generator) -
     clips = list(keypoint_clips(10, rng))
     check_annotations({"split": {"train": [clip["frame_dir"] for clip in clips]}, "annotations": clips}, "scenes")
     assert [clip["label"] for clip in clips] == [1, 0] * 5
-    labels = [sample["label"] for clip in clips for sample in label_windows(clip)]
+    labels = [sample.label for clip in clips for sample in label_windows(clip)]
     assert 5 <= labels.count(FALL) < len(labels) / 2
 
 

@@ -103,7 +103,7 @@ def test_shared_detectors_share_models_and_no_state(detector: FallDetector) -> N
     states = [
         *([each.sampler for each in detectors], [each.scorer.tracker for each in analyzers]),
         *([each.scorer.buffer for each in analyzers], [each.decision.decoder for each in analyzers]),
-        *([each.decision.fuser for each in analyzers], [each.decision.final_fuser for each in analyzers]),
+        *([each.decision.evidence for each in analyzers], [each.decision.final_fuser for each in analyzers]),
     ]
     assert [len({id(state) for state in of_one_kind}) for of_one_kind in states] == [3] * 6
 

@@ -170,6 +170,8 @@ def test_event_record_rounds_and_spells_out() -> None:
         "lying_s": 0.123,
         "long_lie": False,
         "wall_time": "2026-01-02T03:04:05.678+00:00",
+        "falls": 1,
+        "handed_over": False,
     }
     assert json.loads(json.dumps(record)) == record
 

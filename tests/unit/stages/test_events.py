@@ -522,14 +522,17 @@ def test_event_decoder_reports_states_in_order_and_keeps_alerts_of_one_place_apa
         ranks[fall] = order.index(event.state)
 
 
-@pytest.mark.parametrize("track_id", [1, 2], ids=["same track", "new track"])
-def test_event_decoder_continues_the_event_of_a_person_who_falls_again_after_a_recovery(track_id: int) -> None:
-    """Within the cool-down a further fall is no second alert, and is not swallowed."""
-    up = walk(8.5, start_s=6) if track_id == 1 else walk(7.2, start_s=6)
-    more = [] if track_id == 1 else [walk(8.5, track_id, 7.3)]
-    again = [Act(track_id, 8.5, 9, BENT, 0.5), Act(track_id, 9, 9.6, LYING, 0.8), Act(track_id, 9.6, 16, LYING, 0.1)]
-    events, updates = play([*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1), up, *more, *again])
-    (event,) = events
+FALLS_AND_GETS_UP = [*FALL_AND_LIE[:3], Act(1, 4.4, 6, LYING, 0.1)]
+
+
+def falls_again(track_id: int) -> list[Act]:
+    return [Act(track_id, 8.5, 9, BENT, 0.5), Act(track_id, 9, 9.6, LYING, 0.8), Act(track_id, 9.6, 16, LYING, 0.1)]
+
+
+def test_event_decoder_continues_the_event_of_a_person_who_falls_again_as_a_new_track() -> None:
+    """Within the cool-down a further fall at the place of a recovered person is no second alert, and not swallowed."""
+    up = [walk(7.2, start_s=6), walk(8.5, 2, 7.3)]
+    (event,), updates = play([*FALLS_AND_GETS_UP, *up, *falls_again(2)])
     assert event.falls == 2
     assert states_of(updates) == [
         *[EventState.FALLING, EventState.FALLEN, EventState.RECOVERED],
@@ -537,6 +540,11 @@ def test_event_decoder_continues_the_event_of_a_person_who_falls_again_after_a_r
     ]
     assert event.end_s is None
     assert event.lying_s < 2.0  # the clock of lying began anew
+
+
+def test_event_decoder_gives_a_further_fall_of_the_same_track_an_event_of_its_own() -> None:
+    events, _ = play([*FALLS_AND_GETS_UP, walk(8.5, start_s=6), *falls_again(1)])
+    assert [event.state for event in events] == [EventState.RECOVERED, EventState.FALLEN]
 
 
 @pytest.mark.parametrize("upright_s", [0.0, 1.0], ids=["lying when first seen", "upright before"])
