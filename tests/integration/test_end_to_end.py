@@ -55,6 +55,8 @@ def test_demo_raises_exactly_one_alert_at_the_fall_of_the_sample(sample: tuple[P
         "state",
         "box",
         "lying_s",
+        "falls",
+        "handed_over",
         "long_lie",
         "wall_time",
     }

@@ -75,7 +75,9 @@ def clips(tmp_path: Path) -> list[ClipRecord]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> EvaluationJob:
-    return EvaluationJob(Config(), THRESHOLDS, tmp_path / "poses")
+    """At an alert threshold that drawn people reach, whose falls look like no real person's."""
+    config = Config.from_groups({"events": {"alert_threshold": 0.5}})
+    return EvaluationJob(config, THRESHOLDS, tmp_path / "poses")
 
 
 def test_evaluate_clips_gives_the_same_in_one_process_and_in_several(

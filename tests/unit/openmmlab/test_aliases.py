@@ -58,8 +58,8 @@ def test_aliases_let_the_config_of_a_finished_run_load(old_run: Path, rng: np.ra
         "fall_intervals": [],
     }
     dump_annotations({"split": {"train": ["walk"]}, "annotations": [walk]}, old_run / "falls.pkl")
-    split = innermost_dataset(config, "train")
-    split.update(ann_file=str(old_run / "falls.pkl"))
+    split = innermost_dataset(config, "test")
+    split.update(ann_file=str(old_run / "falls.pkl"), split="train")
     with DefaultScope.overwrite_default_scope("mmaction"):
         samples = DATASETS.build(split)
         assert samples[0]["inputs"].shape == (1, 1, 48, 17, 3)
