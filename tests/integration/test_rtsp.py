@@ -100,9 +100,7 @@ def test_read_frames_gets_two_streams_of_one_server_at_once(served: Server, clip
 
 
 def test_read_frames_tells_a_path_that_the_server_does_not_have(served: Server) -> None:
-    with pytest.raises(
-        FalldetError, match=r"can't read rtsp://127.0.0.1:\d+/nothing.mp4 as video: .*check the address"
-    ):
+    with pytest.raises(FalldetError, match=r"can't read rtsp://127.0.0.1:\d+/\.\.\.\w+ as video: .*check the address"):
         list(read_frames(served.address("nothing.mp4")))
 
 

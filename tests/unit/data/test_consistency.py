@@ -32,6 +32,7 @@ def test_consistent_clips_refuses_a_video_with_two_labels(change: dict[str, Any]
 
 
 def test_consistent_clips_uses_a_repeated_video_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     assert consistent_clips([CLIP, replace(CLIP, place="n.csv:7")]) == [CLIP]
     assert "1 videos are listed twice and used once, such as n.csv:7" in caplog.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def test_clips_from_folder_counts_videos_without_a_label_in_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     touch(tmp_path, "fall/a.mp4", "b.mp4", "x/c.mp4")
+    caplog.set_level(logging.WARNING)
     clips_from_folder(tmp_path)
     assert "skipped 2 videos" in caplog.text
 
