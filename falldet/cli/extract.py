@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the 70/15/15 split (default: 0)")
     parser.add_argument(
-        "--jobs", type=int, help="videos at the same time, each on one core; same results (default: one for each core)"
+        "--jobs", type=int, default=1, help="videos at the same time, each on one core; same results (default: 1)"
     )
     options.add_cache(parser)
     options.add_pose(parser)
@@ -47,7 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
     from falldet.data.folder import FolderClips, clips_from_folder
     from falldet.data.manifest import read_manifest
     from falldet.extraction.clips import ExtractionJob, extract
-    from falldet.runtime.parallel import available_cores
 
     if arguments.manifest:
         listed = [clip for path in arguments.manifest for clip in read_manifest(path, arguments.videos)]
@@ -55,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         found = clips_from_folder(arguments.videos)
     job = ExtractionJob(config, arguments.cache, arguments.people)
-    jobs = available_cores() if arguments.jobs is None else arguments.jobs
-    result = extract(found.clips, arguments.out, job, arguments.seed, jobs, found.left_out)
+    result = extract(found.clips, arguments.out, job, arguments.seed, arguments.jobs, found.left_out)
     for split in options.SPLITS:
         sys.stdout.write(f"{split:5}  {result.counts[split, 1]:5} falls  {result.counts[split, 0]:5} not falls\n")
     for path, reason in result.left_out:
