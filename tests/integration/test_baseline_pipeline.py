@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ pytest.importorskip("torch", reason="needs torch and the OpenMMLab packages (mak
 pytest.importorskip("mmengine", reason="needs torch and the OpenMMLab packages (make install)")
 pytestmark = pytest.mark.openmmlab
 
-from falldet.data.annotations import load_annotations  # noqa: E402
 from falldet.io.video_writer import VideoWriter  # noqa: E402
 from falldet.models.zoo import CHECKPOINTS  # noqa: E402
 from research.speed import random_weights  # noqa: E402
@@ -65,7 +65,7 @@ def test_tools_with_the_baseline_pipeline_give_keypoints_and_events(
     extraction = run("extract_kpts.py", videos, "--out", out, "--cache", tmp_path / "poses", *POSE, **places)
     assert extraction.returncode == 0, extraction.stderr
     assert extraction.stderr.count("it is used as weights of your own") == 2
-    annotations = load_annotations(out)["annotations"]
+    annotations = pickle.loads(out.read_bytes())["annotations"]  # random networks: joints lie outside the image
     assert [annotation["keypoint"].shape for annotation in annotations] == [(1, 8, 17, 2)] * 2
     assert all((annotation["keypoint_score"] > 0).any() for annotation in annotations)
 
